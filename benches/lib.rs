@@ -1,0 +1,1 @@
+//! The benchmarks of `tenter` are bench targets; this library is empty.

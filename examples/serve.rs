@@ -1,0 +1,235 @@
+//! An HTTP server on `tenter` and hyper 1: `cargo run --release --example serve -- --help`.
+//!
+//! Its pages each lean on another part of the runtime: `/sleep/{ms}` on timers, `/file/{name}` and
+//! `/hash/{n}` on the blocking pool, `/metrics` on the counters, and all of them on tasks and TCP.
+#![forbid(unsafe_code)]
+
+#[path = "serve/args.rs"]
+mod args;
+#[path = "serve/connection.rs"]
+mod connection;
+#[path = "serve/files.rs"]
+mod files;
+#[path = "serve/page.rs"]
+mod page;
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use args::Args;
+use async_channel::Receiver;
+use files::Folder;
+use futures_lite::future;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::http::request;
+use hyper::{Method, StatusCode};
+use page::{Response, text};
+use rustix::process::{Resource, Rlimit};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use tenter::io::{Async, AsyncReadExt};
+use tenter::net::TcpListener;
+use tenter::time::sleep;
+
+/// Bounds of what a page may be asked for.
+const PATH_BYTES_MAX: usize = 4 * 1024;
+const SLEEP_MS_MAX: u64 = 60_000;
+const HASH_ROUNDS_MAX: u64 = 100_000_000;
+
+/// How long the requests at hand may take after Ctrl-C.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// Pause after an `accept` that failed, most likely for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// What every connection is served from.
+struct Site {
+    folder: Option<Arc<Folder>>,
+    header_timeout: Duration,
+    /// Closed when the server stops.
+    stopping: Receiver<Infallible>,
+}
+
+fn main() -> ExitCode {
+    let args = match Args::parse(std::env::args_os().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            print!("{}", args::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => return fail(2, &message),
+    };
+    let folder = match args.folder.as_deref().map(Folder::new).transpose() {
+        Ok(folder) => folder.map(Arc::new),
+        Err(error) => return fail(2, &format!("{}: {error}", args.folder.unwrap().display())),
+    };
+    raise_descriptor_limit();
+    let mut builder = tenter::Runtime::builder();
+    if let Some(workers) = args.workers {
+        builder.worker_threads(workers);
+    }
+    let runtime = match builder.build() {
+        Ok(runtime) => runtime,
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return fail(2, &error.to_string());
+        }
+        Err(error) => return fail(1, &format!("the runtime can not start: {error}")),
+    };
+    match runtime.block_on(serve(&args, folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+fn fail(status: u8, message: &str) -> ExitCode {
+    eprintln!("serve: {message}");
+    if status == 2 {
+        eprintln!("Try `serve --help`.");
+    }
+    ExitCode::from(status)
+}
+
+/// Takes as many descriptors as the system gives: every connection needs one.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    // What is refused shows in `accept`, which says so.
+    let _ = rustix::process::setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
+}
+
+/// Serves until Ctrl-C, then until the requests at hand are answered.
+async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
+    let mut signals = signals()?;
+    let listener = TcpListener::bind(args.address).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+
+    let (stop, stopping) = async_channel::bounded(1);
+    let (open, all_closed) = async_channel::bounded::<Infallible>(1);
+    let site = Arc::new(Site {
+        folder,
+        header_timeout: args.header_timeout,
+        stopping,
+    });
+    let accepting = async {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let (site, open) = (site.clone(), open.clone());
+                    let connection = async move {
+                        connection::serve(stream, &site).await;
+                        drop(open);
+                    };
+                    drop(tenter::spawn(connection));
+                }
+                Err(error) => {
+                    eprintln!("serve: accept: {error}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    future::or(accepting, interrupted(&mut signals)).await?;
+
+    println!("stopping: {} connections are open", open.sender_count() - 1);
+    drop(listener);
+    drop(open);
+    stop.close();
+    // Every connection holds a sender: without one, all are closed.
+    let closed = async { all_closed.recv().await.is_err() };
+    let late = async {
+        sleep(SHUTDOWN_GRACE).await;
+        false
+    };
+    let again = async {
+        let _ = interrupted(&mut signals).await;
+        false
+    };
+    match future::or(closed, future::or(again, late)).await {
+        true => Ok(()),
+        false => Err(io::Error::other("stopped with connections open")),
+    }
+}
+
+/// Makes a stream that is readable after SIGINT or SIGTERM.
+fn signals() -> io::Result<Async<UnixStream>> {
+    let (receiver, sender) = UnixStream::pair()?;
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
+    }
+    Async::new(receiver)
+}
+
+async fn interrupted(signals: &mut Async<UnixStream>) -> io::Result<()> {
+    signals.read(&mut [0]).await.map(drop)
+}
+
+/// Finds the page and makes it.
+async fn route(head: &request::Parts, site: &Site) -> Response {
+    let path = head.uri.path();
+    if path.len() > PATH_BYTES_MAX {
+        return text(StatusCode::URI_TOO_LONG, "the path is too long");
+    }
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let (page, argument) = match path.split_once('/') {
+        Some((page, argument)) => (page, Some(argument)),
+        None => (path, None),
+    };
+    if !matches!(
+        (page, argument),
+        ("" | "metrics", None) | ("sleep" | "file" | "hash", Some(_))
+    ) {
+        return text(StatusCode::NOT_FOUND, "no such page");
+    }
+    if head.method != Method::GET && head.method != Method::HEAD {
+        let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
+        response
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match (page, argument.unwrap_or_default()) {
+        ("sleep", ms) => match number(ms, SLEEP_MS_MAX) {
+            Ok(ms) => {
+                sleep(Duration::from_millis(ms)).await;
+                text(StatusCode::OK, format!("slept {ms} ms"))
+            }
+            Err(why) => text(StatusCode::BAD_REQUEST, why),
+        },
+        ("hash", rounds) => match number(rounds, HASH_ROUNDS_MAX) {
+            // A loop without an await would keep a worker from its other tasks.
+            Ok(rounds) => match tenter::spawn_blocking(move || hash(rounds)).await {
+                Ok(hash) => text(StatusCode::OK, format!("{hash:016x}")),
+                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+            },
+            Err(why) => text(StatusCode::BAD_REQUEST, why),
+        },
+        ("file", name) => match &site.folder {
+            Some(folder) => files::file(folder.clone(), name).await,
+            None => text(StatusCode::NOT_FOUND, "the server was given no folder"),
+        },
+        ("metrics", _) => page::metrics(&tenter::Handle::current().metrics()),
+        _ => page::html(page::INDEX),
+    }
+}
+
+fn number(text: &str, max: u64) -> Result<u64, String> {
+    match text.parse() {
+        Ok(number) if number <= max => Ok(number),
+        _ => Err(format!("not a number from 0 to {max}")),
+    }
+}
+
+/// FNV-1a over the numbers below `rounds`, a word at a time.
+fn hash(rounds: u64) -> u64 {
+    (0..rounds).fold(0xcbf2_9ce4_8422_2325, |hash: u64, number| {
+        (hash ^ number).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}

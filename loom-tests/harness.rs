@@ -1,0 +1,134 @@
+//! Runs models, and runs them again with each seeded bug.
+
+use std::cell::Cell;
+use std::process::Command;
+use std::sync::Once;
+use std::time::Instant;
+
+use crate::primitive::seeded;
+
+/// Preemptions a run has at most, unless the environment says otherwise.
+const PREEMPTIONS: usize = if cfg!(feature = "deep") { 3 } else { 2 };
+
+/// Steps a run has at most: beyond, the model spins.
+const BRANCHES: usize = 10_000;
+
+/// Declares a model: one invariant, explored exhaustively within the bound on preemptions.
+///
+/// ```text
+/// model! {
+///     /// Why it holds.
+///     fn a_promise_as_a_sentence() { .. }
+///     catches "room: the step that is left out"
+/// }
+/// ```
+///
+/// It becomes two tests: `a_promise_as_a_sentence::holds`, and `..::catches`, which runs the
+/// model with each seeded bug, in a process of its own, and demands that it fails.
+macro_rules! model {
+    (
+        $(#[$attr:meta])*
+        fn $name:ident() $body:block
+        $(catches $($bug:literal),+ $(,)?)?
+    ) => {
+        $(#[$attr])*
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            fn model() $body
+
+            #[test]
+            fn holds() {
+                $crate::harness::explore(model);
+            }
+
+            $(
+                #[test]
+                fn catches() {
+                    $($crate::harness::must_fail(concat!(module_path!(), "::holds"), $bug);)+
+                }
+            )?
+        }
+    };
+}
+pub(crate) use model;
+
+/// Runs `model` under every schedule with few preemptions.
+pub(crate) fn explore(model: fn()) {
+    let mut builder = loom::model::Builder::new();
+    if builder.preemption_bound.is_none() {
+        builder.preemption_bound = Some(preemptions());
+    }
+    builder.max_branches = builder.max_branches.max(BRANCHES);
+    note_panics();
+    let start = Instant::now();
+    builder.check(move || {
+        crate::primitive::thread::fail_starts(0);
+        crate::primitive::poller::reset_clock();
+        model();
+        assert_eq!(PANICS.take(), 0, "a panic was contained that the model did not mean");
+    });
+    println!("explored in {:.2} s", start.elapsed().as_secs_f64());
+    if let Some(bug) = seeded::active() {
+        assert!(seeded::was_consulted(), "nobody asked for the seeded bug {bug:?}");
+        println!("{SURVIVED} {bug}");
+    }
+}
+
+std::thread_local! {
+    /// Panics since a model last looked. All threads of a model are on one real thread.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts panics, since the shipped code contains those of users, and with them loom's.
+///
+/// A model that means to panic calls [`std::panic::resume_unwind`], which no hook sees.
+fn note_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    PANICS.set(0);
+}
+
+const SURVIVED: &str = "the model survived the seeded bug";
+
+fn preemptions() -> usize {
+    match std::env::var("TENTER_LOOM_PREEMPTIONS") {
+        Ok(bound) => bound.parse().expect("TENTER_LOOM_PREEMPTIONS is a number"),
+        Err(_) => PREEMPTIONS,
+    }
+}
+
+/// Runs the test `path` with the seeded bug in a process of its own, and demands that it fails.
+///
+/// A process: a model that fails, by a deadlock above all, may end in an abort, since
+/// destructors run that touch a model which is no more.
+pub(crate) fn must_fail(path: &str, bug: &str) {
+    // libtest's names lack the crate's.
+    let (_, test) = path.split_once("::").expect("a module path");
+    let binary = std::env::current_exe().expect("the path of this test binary");
+    let start = Instant::now();
+    let output = Command::new(binary)
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(seeded::VARIABLE, bug)
+        .output()
+        .expect("this test binary runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("running 1 test"), "there is no test {test}:\n{text}");
+    assert!(!text.contains("nobody asked for the seeded bug"), "nobody asked for {bug:?}");
+    assert!(!text.contains(SURVIVED) && !output.status.success(), "{test} survived {bug:?}");
+    assert!(
+        !text.contains("exceeded maximum number of branches"),
+        "{test} spins with {bug:?}, which proves nothing:\n{text}"
+    );
+    let why = text.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+    let seconds = start.elapsed().as_secs_f64();
+    println!("caught {bug:?} in {seconds:.2} s: {}", why.unwrap_or("(it said nothing)"));
+}

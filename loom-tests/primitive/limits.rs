@@ -1,0 +1,11 @@
+//! The bounds of `src/primitive/limits.rs`, small enough to be reached in a few steps.
+
+pub(crate) const LIFO_RUN_MAX: u32 = 2;
+pub(crate) const LOOK_INTERVAL: u32 = 3;
+pub(crate) const INJECT_BATCH_MAX: usize = 2;
+pub(crate) const BUDGET: u8 = 2;
+pub(crate) const ID_BLOCK: u64 = 4;
+pub(crate) const RELEASED_MAX: usize = 1;
+
+/// For models: items that one queue can take in one run.
+pub(crate) const QUEUE_SLOTS: usize = 6;

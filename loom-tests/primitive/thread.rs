@@ -1,0 +1,59 @@
+//! Threads: loom's, and for models a way to let the start of one fail.
+
+use std::cell::Cell;
+use std::io;
+
+pub(crate) use loom::hint::spin_loop;
+pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
+
+std::thread_local! {
+    /// Starts that fail before one succeeds. All threads of a model are on one real thread.
+    static FAILURES: Cell<usize> = const { Cell::new(0) };
+}
+
+/// [`std::thread::Builder`] on loom's.
+#[derive(Debug)]
+pub(crate) struct Builder(loom::thread::Builder);
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self(loom::thread::Builder::new())
+    }
+
+    pub(crate) fn name(self, name: String) -> Self {
+        Self(self.0.name(name))
+    }
+
+    /// Ignored: loom's threads are coroutines with stacks of their own.
+    pub(crate) fn stack_size(self, _bytes: usize) -> Self {
+        self
+    }
+
+    pub(crate) fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // A start takes time, in which others run, and then may fail.
+        yield_point();
+        let failures = FAILURES.get();
+        if failures > 0 {
+            FAILURES.set(failures - 1);
+            return Err(io::Error::new(
+                io::ErrorKind::WouldBlock,
+                "no more threads, says the model",
+            ));
+        }
+        self.0.spawn(f)
+    }
+}
+
+/// For models: the next `n` starts of a thread fail.
+pub(crate) fn fail_starts(n: usize) {
+    FAILURES.set(n);
+}
+
+fn yield_point() {
+    let point = loom::sync::atomic::AtomicUsize::new(0);
+    point.load(loom::sync::atomic::Ordering::Relaxed);
+}

@@ -1,0 +1,130 @@
+//! Closures that may block, as tasks of the blocking pool.
+
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::blocking::{Config, Job, Pool};
+use crate::primitive::Arc;
+use crate::task::cell::Header;
+use crate::task::owned::Owned;
+use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
+
+use super::context;
+use super::handle::Inner;
+use super::threads::Settings;
+
+/// Shards of the list of closures: they come from any thread.
+const SHARDS: usize = 8;
+
+/// Every closure that has not ended: the scheduler of tasks that are polled once.
+pub(super) struct Closures {
+    owned: Owned,
+    unobserved: UnobservedHook,
+}
+
+impl Closures {
+    pub(super) fn new(unobserved: UnobservedHook) -> Self {
+        Self { owned: Owned::new(SHARDS), unobserved }
+    }
+
+    pub(super) fn owned(&self) -> &Owned {
+        &self.owned
+    }
+}
+
+impl Schedule for Closures {
+    fn schedule(&self, task: Notified) {
+        unreachable!("a closure is never idle, so nothing can make it due: {task:?}");
+    }
+
+    fn yield_now(&self, task: Notified) {
+        unreachable!("a closure never returns Pending: {task:?}");
+    }
+
+    fn release(&self, task: &Header) -> bool {
+        self.owned.release(task)
+    }
+
+    fn unobserved_hook(&self) -> UnobservedHook {
+        self.unobserved.clone()
+    }
+}
+
+/// A closure in the pool's queue, with a share in the runtime that it belongs to (T5).
+pub(crate) struct Closure {
+    task: Notified,
+    inner: Arc<Inner>,
+}
+
+impl Job for Closure {
+    fn run(self) {
+        let _entered = context::enter_own(&self.inner);
+        self.task.run();
+    }
+
+    fn cancel(self) {
+        let _entered = context::enter_own(&self.inner);
+        self.task.cancel();
+    }
+}
+
+/// A closure as a future that is ready at its first poll.
+struct Call<F>(Option<F>);
+
+impl<F> Unpin for Call<F> {}
+
+impl<F: FnOnce() -> R, R> Future for Call<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        let f = self.0.take().expect("a closure is polled once");
+        Poll::Ready(f())
+    }
+}
+
+/// Bounds of a pool.
+pub(super) struct Limits {
+    pub(super) threads_max: usize,
+    pub(super) keep_alive: Duration,
+}
+
+/// A pool whose threads look like the workers'.
+pub(super) fn pool(settings: &Settings, limits: &Limits) -> Pool<Closure> {
+    let name = settings.name.clone();
+    let (start, stop) = (settings.on_start.clone(), settings.on_stop.clone());
+    Pool::new(Config {
+        threads_max: limits.threads_max,
+        keep_alive: limits.keep_alive,
+        stack_bytes: settings.stack_bytes,
+        thread_name: Box::new(move || format!("{name}-blocking")),
+        on_start: start.map(|f| Box::new(move || f()) as _),
+        on_stop: stop.map(|f| Box::new(move || f()) as _),
+    })
+}
+
+/// Queues `f` for a thread of the pool.
+pub(super) fn spawn<F, R>(inner: &Arc<Inner>, f: F, place: Place) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let closures = &inner.closures;
+    let shard = |id: task::Id| id.block() % SHARDS;
+    // SAFETY: 1: the `Closure` made below holds a share in `inner`, and with it in `closures`,
+    // until it has run or was cancelled. 2 and 3: by the bounds on `F` and `R`.
+    let (task, handle) = unsafe { task::new(Call(Some(f)), NonNull::from(closures), shard, place) };
+    if !closures.owned.bind(&task) {
+        task.refuse();
+        return handle;
+    }
+    let closure = Closure { task, inner: Arc::clone(inner) };
+    if let Err(rejected) = inner.pool.spawn(closure) {
+        if let Some(error) = rejected.error {
+            eprintln!("tenter: no thread for a blocking closure, which is cancelled: {error}");
+        }
+        rejected.job.cancel();
+    }
+    handle
+}

@@ -1,0 +1,182 @@
+//! Which runtime the current thread belongs to, or has entered.
+//!
+//! Threads of a runtime, and those in `block_on`, have a pointer: it is valid for as long as the
+//! guard on their stack. A user's guard can be leaked or dropped out of order, so what it entered
+//! is owned by the thread-local itself.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr;
+
+use crate::primitive::Arc;
+
+use super::handle::{Handle, Inner};
+
+thread_local! {
+    /// The innermost entry.
+    static CURRENT: Cell<Current> = const { Cell::new(Current::Nothing) };
+    /// All entries, the innermost last.
+    static ENTRIES: RefCell<Entries> = const {
+        RefCell::new(Entries { list: Vec::new(), next_id: 0 })
+    };
+}
+
+#[derive(Clone, Copy)]
+enum Current {
+    Nothing,
+    /// Valid until the guard of [`enter_own`], which is on this thread's stack, is dropped.
+    Own(*const Inner),
+    /// A user's: the last of [`ENTRIES`] owns it.
+    Entered,
+}
+
+struct Entries {
+    list: Vec<(u64, Entry)>,
+    next_id: u64,
+}
+
+enum Entry {
+    Own(*const Inner),
+    Entered(Handle),
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        // The thread ends; what runs in destructors after this one is outside a runtime.
+        CURRENT.with(|current| current.set(Current::Nothing));
+    }
+}
+
+fn push(entry: Entry) -> u64 {
+    let current = match &entry {
+        Entry::Own(inner) => Current::Own(*inner),
+        Entry::Entered(_) => Current::Entered,
+    };
+    let id = ENTRIES.with(|entries| {
+        let entries = &mut *entries.borrow_mut();
+        let id = entries.next_id;
+        entries.next_id += 1;
+        entries.list.push((id, entry));
+        id
+    });
+    CURRENT.with(|cell| cell.set(current));
+    id
+}
+
+fn remove(id: u64) {
+    let removed = ENTRIES.try_with(|entries| {
+        let entries = &mut *entries.borrow_mut();
+        let at = entries.list.iter().rposition(|&(other, _)| other == id)?;
+        let removed = entries.list.remove(at);
+        CURRENT.with(|cell| {
+            cell.set(match entries.list.last() {
+                None => Current::Nothing,
+                Some((_, Entry::Own(inner))) => Current::Own(*inner),
+                Some((_, Entry::Entered(_))) => Current::Entered,
+            });
+        });
+        Some(removed)
+    });
+    // Dropped with no borrow left: it may be the runtime's last handle.
+    drop(removed);
+}
+
+/// Calls `f` with the current runtime, if there is one.
+#[inline]
+pub(super) fn with_current<R>(f: impl FnOnce(&Inner) -> R) -> Option<R> {
+    match CURRENT.with(Cell::get) {
+        Current::Nothing => None,
+        // SAFETY: the guard of `enter_own` is further up on this thread's stack, and borrows
+        // the `Arc` that the pointer is from.
+        Current::Own(inner) => Some(f(unsafe { &*inner })),
+        Current::Entered => current().map(|handle| f(handle.inner())),
+    }
+}
+
+/// The current runtime, if there is one.
+pub(super) fn current() -> Option<Handle> {
+    match CURRENT.with(Cell::get) {
+        Current::Nothing => None,
+        Current::Own(inner) => {
+            // SAFETY: as in `with_current`; and the pointer is `Arc::as_ptr` of a live `Arc`.
+            unsafe { Arc::increment_strong_count(inner) };
+            // SAFETY: the count that was added just now.
+            Some(Handle::from_inner(unsafe { Arc::from_raw(inner) }))
+        }
+        Current::Entered => {
+            let last = |entries: &RefCell<Entries>| match entries.borrow().list.last() {
+                Some((_, Entry::Entered(handle))) => Some(handle.clone()),
+                _ => None,
+            };
+            ENTRIES.try_with(last).ok().flatten()
+        }
+    }
+}
+
+/// The panic of whatever needs a runtime and finds none.
+#[cold]
+#[track_caller]
+pub(super) fn panic_outside() -> ! {
+    panic!(
+        "there is no runtime on this thread: call this inside `tenter::run` or \
+         `Runtime::block_on`, in a task, or after `Runtime::enter`"
+    );
+}
+
+/// Makes `inner` the current runtime of one of its threads, until the guard is dropped.
+pub(super) fn enter_own(inner: &Arc<Inner>) -> OwnGuard<'_> {
+    let pointer: *const Inner = &raw const **inner;
+    OwnGuard { id: push(Entry::Own(pointer)), _inner: inner, _not_send: PhantomData }
+}
+
+/// On the stack of a thread of the runtime: never leaked, so the entry can be a pointer.
+pub(super) struct OwnGuard<'a> {
+    id: u64,
+    _inner: &'a Arc<Inner>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Drop for OwnGuard<'_> {
+    fn drop(&mut self) {
+        remove(self.id);
+    }
+}
+
+/// Makes `handle`'s runtime the current one, until the guard is dropped.
+pub(super) fn enter(handle: &Handle) -> EnterGuard<'_> {
+    EnterGuard { id: push(Entry::Entered(handle.clone())), _entered: PhantomData }
+}
+
+/// Restores, on drop, the runtime that the thread had before.
+///
+/// Guards may be dropped in any order: the latest that is left decides.
+#[must_use = "the runtime is left again when the guard is dropped"]
+pub struct EnterGuard<'a> {
+    id: u64,
+    _entered: PhantomData<(&'a Handle, *const ())>,
+}
+
+impl Drop for EnterGuard<'_> {
+    fn drop(&mut self) {
+        remove(self.id);
+    }
+}
+
+impl fmt::Debug for EnterGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnterGuard").finish_non_exhaustive()
+    }
+}
+
+/// Whether the current runtime of this thread is `inner`, by its own doing: a worker, a guest or
+/// a blocking thread of it.
+pub(super) fn is_own_thread(inner: &Arc<Inner>) -> bool {
+    let is_own = |entries: &RefCell<Entries>| {
+        entries.borrow().list.iter().any(|(_, entry)| match entry {
+            Entry::Own(pointer) => ptr::eq(*pointer, &raw const **inner),
+            Entry::Entered(_) => false,
+        })
+    };
+    ENTRIES.try_with(is_own).unwrap_or(false)
+}

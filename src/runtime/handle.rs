@@ -1,0 +1,145 @@
+//! What can be cloned and sent anywhere to reach a runtime.
+
+use std::fmt;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+
+use crate::blocking::Pool;
+use crate::driver::Driver;
+use crate::primitive::Arc;
+use crate::scheduler::{self, Shared};
+use crate::task::{JoinHandle, Place};
+
+use super::blocking::{self, Closure, Closures};
+use super::context::{self, EnterGuard};
+use super::metrics::{RuntimeMetrics, TaskInfo};
+use super::threads::Threads;
+
+/// A reference to a runtime. Clones are cheap, and may outlive the runtime: what is spawned then
+/// reports that it was cancelled.
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+/// The parts of a runtime.
+pub(crate) struct Inner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Pool<Closure>,
+    pub(super) closures: Closures,
+    pub(super) threads: Threads,
+}
+
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
+
+impl Handle {
+    pub(super) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    pub(super) fn from_inner(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The runtime that this thread belongs to, or has entered.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none; [`Handle::try_current`] does not.
+    #[must_use]
+    #[track_caller]
+    pub fn current() -> Self {
+        match Self::try_current() {
+            Some(handle) => handle,
+            None => context::panic_outside(),
+        }
+    }
+
+    /// The runtime that this thread belongs to, or has entered, if there is one.
+    #[must_use]
+    pub fn try_current() -> Option<Self> {
+        context::current()
+    }
+
+    /// Spawns `future` onto the runtime; see [`tenter::spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.inner.shared.spawn(future, Place::new(Location::caller()))
+    }
+
+    /// Runs `f` on the blocking pool; see [`tenter::spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        blocking::spawn(&self.inner, f, Place::new(Location::caller()))
+    }
+
+    /// Runs `future` to its end on this thread; see [`Runtime::block_on`](super::Runtime).
+    ///
+    /// After the runtime was shut down it still runs `future`, with no workers, no I/O and no
+    /// timers left.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that is running tasks already, of whichever runtime; and if `future`
+    /// panics, with its panic.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        assert!(
+            !scheduler::context::is_worker(),
+            "`block_on` on a thread that runs tasks: it would stand still, and the tasks behind \
+             it. Use `.await` here, or call `block_on` inside `spawn_blocking`"
+        );
+        let _entered = context::enter_own(&self.inner);
+        scheduler::guest::block_on(&self.inner.shared, future)
+    }
+
+    /// Makes this the runtime that [`tenter::spawn`](crate::spawn) and the like use on this
+    /// thread, until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        context::enter(self)
+    }
+
+    /// What the runtime did so far, and what it has to do.
+    #[must_use]
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::of(&self.inner)
+    }
+
+    /// Every task and closure that has not ended: a dump for who wonders why a program stands
+    /// still.
+    #[must_use]
+    pub fn tasks(&self) -> Vec<TaskInfo> {
+        TaskInfo::of_all(&self.inner)
+    }
+
+    /// The driver, for sources and timers.
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        self.inner.shared.driver()
+    }
+
+    /// The timers' shard of the current thread.
+    pub(crate) fn timer_shard(&self) -> usize {
+        self.inner.shared.timer_shard()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("workers", &self.inner.shared.workers())
+            .field("tasks", &self.inner.shared.owned().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,140 @@
+//! The parts made into one thing: the only room that sees them all.
+//!
+//! A [`Runtime`] owns the threads; a [`Handle`] reaches what they share. How one ends, step by
+//! step, is in `shutdown.rs`.
+
+mod blocking;
+mod builder;
+pub(crate) mod context;
+mod handle;
+mod metrics;
+mod shutdown;
+mod spawn;
+mod threads;
+
+use std::io;
+use std::time::Duration;
+
+pub use crate::task::Unobserved;
+pub use builder::Builder;
+pub use context::EnterGuard;
+pub use handle::Handle;
+pub use metrics::{RuntimeMetrics, TaskInfo};
+pub use shutdown::ShutdownReport;
+
+use crate::task::JoinHandle;
+
+pub use spawn::{run, spawn, spawn_blocking, yield_now};
+
+/// A runtime: worker threads, a driver for I/O and time, and a pool for work that may block.
+///
+/// Dropping it cancels every task, drops its future on a thread of the runtime, joins the
+/// workers, and waits for the blocking closures that have started. Those that have not are
+/// cancelled. Dropped on one of its own threads, it does all of this but the waiting.
+///
+/// # Examples
+///
+/// ```
+/// let runtime = tenter::Runtime::builder().worker_threads(2).build()?;
+/// let answer = runtime.block_on(async {
+///     let task = tenter::spawn(async { 6 * 7 });
+///     task.await.unwrap()
+/// });
+/// assert_eq!(answer, 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Runtime {
+    handle: Handle,
+    /// Set by the calls that have ended it already.
+    is_shut_down: bool,
+}
+
+impl Runtime {
+    /// A runtime with the default settings; see [`Builder`].
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidInput` if `TENTER_WORKERS` is set and is no number of threads.
+    /// - What the system says if it gives no thread or no descriptor.
+    pub fn new() -> io::Result<Self> {
+        Self::builder().build()
+    }
+
+    /// A builder with the default settings.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    fn from_handle(handle: Handle) -> Self {
+        Self { handle, is_shut_down: false }
+    }
+
+    /// Runs `future` to its end on this thread, which is a worker meanwhile.
+    ///
+    /// While the future waits, the thread runs tasks that were spawned or woken on it. Several
+    /// threads may be in `block_on` of one runtime.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that is running tasks already, of whichever runtime; and if `future`
+    /// panics, with its panic.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on(future)
+    }
+
+    /// Spawns `future` onto the runtime; see [`tenter::spawn`](crate::spawn).
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs `f` on the blocking pool; see [`tenter::spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// The handle, which can be cloned and sent anywhere.
+    #[must_use]
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Makes this the runtime that [`tenter::spawn`](crate::spawn) and the like use on this
+    /// thread, until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Shuts down as dropping does, waits for at most `grace`, and tells what would not stop.
+    ///
+    /// What is left after `grace` goes on by itself: its threads end when it does.
+    pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
+        self.is_shut_down = true;
+        shutdown::shutdown(self.handle.inner(), Some(grace))
+    }
+
+    /// Shuts down without waiting for anything.
+    pub fn shutdown_background(self) {
+        let _report = self.shutdown(Duration::ZERO);
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.is_shut_down {
+            shutdown::shutdown(self.handle.inner(), None);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A thread in `block_on`: a worker for as long as it is there (S7).
+//!
+//! It polls the main future when that was woken, and between two such polls runs one task that
+//! its own thread made due. A request and its reply between the main future and a task so stay
+//! on one thread.
+
+use std::cell::Cell;
+use std::pin::pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::task::context::enter_main;
+
+use super::park::Parker;
+use super::{Core, Shared, Worker, context};
+
+/// Runs `future` to its end on this thread, which runs tasks meanwhile.
+///
+/// The caller has made sure that the thread is not a worker already.
+pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+    let core = shared.guest_cores.lock().pop();
+    match core {
+        Some(core) => Guest::enter(shared, core).block_on(future),
+        // More threads than places: this one runs its future and nothing else.
+        None => block_on_alone(shared, future),
+    }
+}
+
+/// A guest's worker, given back whatever happens to the main future.
+struct Guest {
+    worker: Option<Worker>,
+    /// Counted in the ledger as running tasks.
+    runs_tasks: Cell<bool>,
+    main: std::sync::Arc<Main>,
+}
+
+impl Guest {
+    fn enter(shared: &Arc<Shared>, core: Core) -> Self {
+        let main = Main::new(Arc::clone(shared), Some(core.index));
+        let worker = Some(Worker::new(Arc::clone(shared), core));
+        Self { worker, runs_tasks: Cell::new(false), main }
+    }
+
+    fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let waker = Waker::from(std::sync::Arc::clone(&self.main));
+        let mut cx = Context::from_waker(&waker);
+        let worker = self.worker.as_ref().expect("taken on drop only");
+        let _entered = context::enter(worker);
+        // Ends: when the main future does.
+        loop {
+            if self.main.take_woken() {
+                self.stop_running();
+                let _budget = enter_main();
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    return output;
+                }
+            }
+            if let Some(task) = worker.next() {
+                self.start_running();
+                worker.execute(task);
+                worker.shared().tell_if_drained();
+            } else if !self.main.is_woken() {
+                self.stop_running();
+                // LIVENESS: the main future is woken by `Main::wake`, which unparks this thread
+                // unless it is the one that runs; the token outlives the look above.
+                worker.sleep();
+            }
+        }
+    }
+
+    /// Tasks are run next: this thread stands for a worker (S7).
+    fn start_running(&self) {
+        if !self.runs_tasks.replace(true) {
+            self.main.shared.idle.start_guest();
+        }
+    }
+
+    /// Something else is done next: what is left here is for the others (S7).
+    fn stop_running(&self) {
+        if self.runs_tasks.replace(false) {
+            let shared = &self.main.shared;
+            shared.idle.stop_guest();
+            if shared.has_work() {
+                shared.notify();
+            }
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.stop_running();
+        let worker = self.worker.take().expect("taken here only");
+        worker.hand_over_queue();
+        let shared = Arc::clone(&self.main.shared);
+        shared.guest_cores.lock().push(worker.into_core());
+    }
+}
+
+/// Who wakes the main future.
+struct Main {
+    shared: Arc<Shared>,
+    woken: AtomicBool,
+    /// The guest's remote, or this value's own parker for a thread without one.
+    index: Option<usize>,
+    parker: Parker,
+}
+
+impl Main {
+    fn new(shared: Arc<Shared>, index: Option<usize>) -> std::sync::Arc<Self> {
+        let woken = AtomicBool::new(true);
+        std::sync::Arc::new(Self { shared, woken, index, parker: Parker::new() })
+    }
+
+    fn is_woken(&self) -> bool {
+        // ORDERING: Relaxed. A hint before sleeping; the parker's token is what counts.
+        self.woken.load(Ordering::Relaxed)
+    }
+
+    fn take_woken(&self) -> bool {
+        // ORDERING: Acquire. Pairs with Release in `wake_by_ref`: the poll sees what was done
+        // before the wake.
+        self.is_woken() && self.woken.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Wake for Main {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &std::sync::Arc<Self>) {
+        // ORDERING: Release. Pairs with Acquire in `take_woken`. A swap even if it is set
+        // already: the poll to come must see what this thread wrote.
+        if self.woken.swap(true, Ordering::Release) {
+            return;
+        }
+        let Some(index) = self.index else {
+            return self.parker.unpark(self.shared.driver());
+        };
+        let is_own_thread = context::with_worker_of(&self.shared, |worker| {
+            worker.is_some_and(|worker| worker.index() == index)
+        });
+        if !is_own_thread {
+            self.shared.unpark(index);
+        }
+    }
+}
+
+fn block_on_alone<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+    let main = Main::new(Arc::clone(shared), None);
+    let mut future = pin!(future);
+    let waker = Waker::from(std::sync::Arc::clone(&main));
+    let mut cx = Context::from_waker(&waker);
+    // Ends: when the main future does.
+    loop {
+        if main.take_woken() {
+            let _budget = enter_main();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+        } else {
+            main.parker.park_on_condvar();
+        }
+    }
+}

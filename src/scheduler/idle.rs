@@ -1,0 +1,155 @@
+//! The ledger of idle workers: who searches, who sleeps (S2).
+
+use crossbeam_utils::CachePadded;
+
+use crate::primitive::atomic::{AtomicUsize, Ordering, fence};
+use crate::primitive::lock::Mutex;
+use crate::primitive::seeded;
+
+/// Who searches and who sleeps.
+///
+/// The two numbers are read on every schedule and written only when a worker changes what it
+/// does; the list behind them is touched under the lock.
+pub(super) struct Idle {
+    counts: CachePadded<Counts>,
+    /// The workers that sleep, the latest last: its cache is the warmest.
+    sleepers: Mutex<Vec<usize>>,
+}
+
+struct Counts {
+    searching: AtomicUsize,
+    sleeping: AtomicUsize,
+    /// Guests that run tasks, and stand for as many workers (S7).
+    guests: AtomicUsize,
+}
+
+impl Idle {
+    /// A ledger of `workers` workers, all awake.
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            counts: CachePadded::new(Counts {
+                searching: AtomicUsize::new(0),
+                sleeping: AtomicUsize::new(0),
+                guests: AtomicUsize::new(0),
+            }),
+            sleepers: Mutex::new(Vec::with_capacity(workers)),
+        }
+    }
+
+    /// After a push: the sleeper to wake, if one must be. It is counted as searching already.
+    #[inline]
+    pub(super) fn worker_to_wake(&self) -> Option<usize> {
+        if !seeded::is("idle: no fence after a push") {
+            // LIVENESS (S3): schedule is push, fence, read the ledger; park is announce, fence,
+            // look again. The later fence sees the other side's store: the push is found, or
+            // the sleeper is seen here and woken.
+            // ORDERING: SeqCst. Partners: the fences in `Idle::announce` and
+            // `Idle::stop_searching`.
+            fence(Ordering::SeqCst);
+        }
+        self.maybe_worker_to_wake()
+    }
+
+    /// [`Idle::worker_to_wake`] without the fence: for a push that may be overlooked, because
+    /// the caller is awake and comes back to it.
+    #[inline]
+    pub(super) fn maybe_worker_to_wake(&self) -> Option<usize> {
+        // ORDERING: Relaxed, all: the fence orders them after the push.
+        if self.counts.searching.load(Ordering::Relaxed) != 0
+            || self.counts.sleeping.load(Ordering::Relaxed)
+                <= self.counts.guests.load(Ordering::Relaxed)
+        {
+            return None;
+        }
+        self.pop_sleeper()
+    }
+
+    #[cold]
+    fn pop_sleeper(&self) -> Option<usize> {
+        let mut sleepers = self.sleepers.lock();
+        // ORDERING: Relaxed. A searcher that stops after this load looks again after its own
+        // fence (S4), and finds what the caller pushed before the caller's fence.
+        if self.counts.searching.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let index = sleepers.pop()?;
+        // ORDERING: Relaxed, both: counted under the lock; the fences order the readers.
+        self.counts.sleeping.store(sleepers.len(), Ordering::Relaxed);
+        self.counts.searching.fetch_add(1, Ordering::Relaxed);
+        Some(index)
+    }
+
+    /// A worker without work begins to look at the others' queues.
+    pub(super) fn start_searching(&self) {
+        // ORDERING: Relaxed. Who reads it too early wakes one worker too many; who reads it and
+        // wakes nobody relies on S4, which is about the end of the search.
+        self.counts.searching.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A searcher found work. `true`: it was the last one, and must hand on if there is more
+    /// (S4).
+    #[must_use]
+    pub(super) fn stop_searching(&self) -> bool {
+        // ORDERING: Relaxed: the fence below orders it before the look that follows.
+        let before = self.counts.searching.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "S2: a search ends that was not counted");
+        if before > 1 || seeded::is("idle: the last searcher does not hand on") {
+            return false;
+        }
+        // LIVENESS (S4): a push that read `searching` as 1 woke nobody. Its fence came before
+        // this one, so the look that follows finds it; or after, and it read 0.
+        // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
+        fence(Ordering::SeqCst);
+        true
+    }
+
+    /// A guest begins to run tasks: one sleeper less is woken for the others.
+    pub(super) fn start_guest(&self) {
+        // ORDERING: Relaxed. Who reads it too late wakes one worker too many; who reads it and
+        // wakes nobody relies on S7, which is about the end.
+        self.counts.guests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A guest goes back to its main future, or to sleep. It must hand on if there is work.
+    pub(super) fn stop_guest(&self) {
+        // ORDERING: Relaxed: the fence below orders it before the look that follows.
+        let before = self.counts.guests.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "S7: a guest stops that was not counted");
+        // LIVENESS (S7): a push that read the guest as running woke nobody. Its fence came
+        // before this one, so the look that follows finds it; or after, and it read one less.
+        // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// A worker that found nothing lists itself as sleeping; it must look again before it parks.
+    pub(super) fn announce(&self, index: usize, was_searching: bool) {
+        let mut sleepers = self.sleepers.lock();
+        debug_assert!(!sleepers.contains(&index), "S2: worker {index} sleeps twice");
+        sleepers.push(index);
+        // ORDERING: Relaxed, both: counted under the lock, ordered for readers by the fence.
+        self.counts.sleeping.store(sleepers.len(), Ordering::Relaxed);
+        if was_searching {
+            self.counts.searching.fetch_sub(1, Ordering::Relaxed);
+        }
+        drop(sleepers);
+        if !seeded::is("idle: no fence after announcing sleep") {
+            // LIVENESS (S3, S4): the other half of `Idle::worker_to_wake`.
+            // ORDERING: SeqCst. Partner: the fence there.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// A worker that is awake again takes itself off the list. `false`: somebody did, to wake
+    /// it, and counted it as searching.
+    #[must_use]
+    pub(super) fn retract(&self, index: usize) -> bool {
+        let mut sleepers = self.sleepers.lock();
+        let Some(at) = sleepers.iter().rposition(|&sleeper| sleeper == index) else {
+            return false;
+        };
+        sleepers.remove(at);
+        // ORDERING: Relaxed: counted under the lock.
+        self.counts.sleeping.store(sleepers.len(), Ordering::Relaxed);
+        true
+    }
+}

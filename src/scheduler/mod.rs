@@ -1,0 +1,312 @@
+//! Many tasks on few threads.
+//!
+//! [`Shared`] is what all threads of one runtime see; a [`Worker`] is what one of them owns. The
+//! loop is in [`worker`], on one screen: next, run, search, park.
+//!
+//! # Where a due task waits
+//!
+//! | place | who puts | who takes |
+//! |---|---|---|
+//! | LIFO slot | its worker: a wake or spawn by the task that runs | its worker, next |
+//! | local queue | its worker: what was in the slot, what yields, what I/O woke | its worker, thieves by halves |
+//! | inject queue | every other thread | any worker |
+//!
+//! # Protocol of sleep
+//!
+//! ```text
+//!                 search finds            look again finds
+//!   running ◄────────────────── searching ◄──────────────┐
+//!      │                            ▲  │                 │
+//!      │ nothing left               │  │ nothing         │
+//!      └────────────────────────────┘  ▼                 │
+//!                                    announced ──────────┘
+//!                                       │ nothing
+//!                                       ▼
+//!                                     parked ── woken as a searcher (worker_to_wake) ──► searching
+//!                                       └────── by I/O or a timer ──► running
+//! ```
+//!
+//! Invariants, cited by number:
+//!
+//! - **S1** A `Notified` is in exactly one place of the table, or in a thread's hands.
+//! - **S2** [`Idle`] counts every searching worker, and lists every worker that announced sleep
+//!   and was neither woken nor came back by itself.
+//! - **S3** Schedule is: push, fence, read the ledger. Park is: announce, fence, look again. The
+//!   later fence sees what the other side did before its own: the push is found, or the sleeper
+//!   is woken.
+//! - **S4** A searcher stands for every push that woke nobody because it searched. When it stops,
+//!   it looks again (S3), or hands on: it found work, was the last searcher, and there is more.
+//! - **S5** [`Shared`] outlives every task that is bound and not complete: workers leave, and
+//!   give up their share of it, only when the owned list is closed and empty.
+//! - **S6** A thread that is no worker counts itself as a visitor before it pushes a woken task
+//!   and until it has stopped touching [`Shared`]; the count is waited for before it is freed.
+//! - **S7** Guests (threads in `block_on`) run what their own thread made due, and are stolen
+//!   from; they are never woken to search, so they are not in the ledger's list. While one runs
+//!   tasks it stands for a worker: no more threads run tasks than there are workers. While one
+//!   polls its main future, which may do anything, it stands for nobody; before that, and before
+//!   it sleeps, it hands on what it leaves.
+
+pub(crate) mod context;
+pub(crate) mod guest;
+mod idle;
+mod park;
+mod queue;
+mod rng;
+pub(crate) mod shutdown;
+pub(crate) mod worker;
+
+use std::ptr::NonNull;
+
+use crossbeam_utils::CachePadded;
+
+use crate::driver::Driver;
+use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::primitive::lock::Mutex;
+use crate::primitive::{Arc, PlainCounter, deque};
+use crate::task::owned::Owned;
+use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
+
+use idle::Idle;
+use park::Parker;
+use queue::Slot;
+pub(crate) use worker::Worker;
+
+/// What all threads of a runtime share.
+pub(crate) struct Shared {
+    /// One for every worker, then one for every guest.
+    remotes: Box<[CachePadded<Remote>]>,
+    /// How many of the remotes are workers'.
+    workers: usize,
+    inject: deque::Injector<Notified>,
+    idle: Idle,
+    owned: Owned,
+    driver: Arc<Driver>,
+    /// The cores that no thread in `block_on` uses.
+    guest_cores: Mutex<Vec<Core>>,
+    /// Set once, by shutdown, after the owned list was closed.
+    closing: AtomicBool,
+    /// Threads that are no workers and are pushing a woken task (S6).
+    visitors: CachePadded<AtomicUsize>,
+    unobserved: UnobservedHook,
+    /// Tasks pushed to the inject queue.
+    injected: PlainCounter,
+    /// The driver's time when a worker last began to turn it or came back from it, in
+    /// nanoseconds: busy workers look at it to share the turns.
+    turned_at: PlainCounter,
+}
+
+/// What others can reach of a worker.
+struct Remote {
+    stealer: deque::Stealer<Notified>,
+    slot: Slot,
+    parker: Parker,
+    counters: Counters,
+}
+
+/// What a worker did. Written by itself, read by whoever asks for metrics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Polls of tasks.
+    pub(crate) polls: PlainCounter,
+    /// Visits to another worker's queue that brought something.
+    pub(crate) steals: PlainCounter,
+    /// Times it slept.
+    pub(crate) parks: PlainCounter,
+    /// Times it woke another worker to search.
+    pub(crate) wakes: PlainCounter,
+    /// Times it was woken to search and found nothing.
+    pub(crate) noop_wakes: PlainCounter,
+    /// Turns of the driver.
+    pub(crate) turns: PlainCounter,
+}
+
+/// Adds to a counter that only this thread writes.
+pub(crate) fn bump(counter: &PlainCounter) {
+    // ORDERING: Relaxed, twice: one writer, and readers want a recent value, no more.
+    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+}
+
+/// What a worker owns by value: its place in the table and its end of the local queue.
+pub(crate) struct Core {
+    index: usize,
+    queue: deque::Worker<Notified>,
+}
+
+impl Shared {
+    /// The shared part, and a core for each of `workers` threads that the caller will start.
+    ///
+    /// `guests` threads can be in `block_on` as workers at the same time.
+    pub(crate) fn new(
+        workers: usize,
+        guests: usize,
+        driver: Arc<Driver>,
+        unobserved: UnobservedHook,
+    ) -> (Arc<Self>, Vec<Core>) {
+        let mut cores: Vec<Core> = (0..workers + guests)
+            .map(|index| Core { index, queue: deque::Worker::new_fifo() })
+            .collect();
+        let remotes = cores.iter().map(|core| {
+            CachePadded::new(Remote {
+                stealer: core.queue.stealer(),
+                slot: Slot::new(),
+                parker: Parker::new(),
+                counters: Counters::default(),
+            })
+        });
+        let remotes = remotes.collect();
+        let guest_cores = cores.split_off(workers);
+        let shared = Arc::new(Self {
+            remotes,
+            workers,
+            inject: deque::Injector::new(),
+            idle: Idle::new(workers),
+            owned: Owned::new(workers + guests + FOREIGN_SHARDS),
+            driver,
+            guest_cores: Mutex::new(guest_cores),
+            closing: AtomicBool::new(false),
+            visitors: CachePadded::new(AtomicUsize::new(0)),
+            unobserved,
+            injected: PlainCounter::new(0),
+            turned_at: PlainCounter::new(0),
+        });
+        (shared, cores)
+    }
+
+    /// Makes `future` a task of this scheduler that is due at once.
+    #[inline]
+    pub(crate) fn spawn<F>(&self, future: F, place: Place) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        context::with_worker_of(self, |worker| {
+            let shard = |id: task::Id| match worker {
+                Some(worker) => worker.index(),
+                None => self.remotes.len() + id.block() % FOREIGN_SHARDS,
+            };
+            // SAFETY: 1: `bind` below binds it to this scheduler, which S5 keeps; a task that is
+            // refused completes before `self` can go. 2 and 3: by the bounds on `F`.
+            let (notified, handle) =
+                unsafe { task::new(future, NonNull::from(self), shard, place) };
+            if !self.owned.bind(&notified) {
+                notified.refuse();
+            } else if let Some(worker) = worker {
+                worker.schedule(notified);
+            } else {
+                // The caller's share in `self` keeps it: no need to be a visitor (S6).
+                self.push_inject(notified);
+            }
+            handle
+        })
+    }
+
+    /// Queues a task for any worker and sees that one is awake.
+    fn push_inject(&self, task: Notified) {
+        self.inject.push(task);
+        // ORDERING: Relaxed, a plain counter.
+        self.injected.fetch_add(1, Ordering::Relaxed);
+        self.notify();
+    }
+
+    /// Wakes a worker to search, unless one searches already or nobody sleeps (S3).
+    #[inline]
+    fn notify(&self) {
+        if let Some(index) = self.idle.worker_to_wake() {
+            self.count_wake();
+            self.unpark(index);
+        }
+    }
+
+    #[cold]
+    fn count_wake(&self) {
+        context::with_worker_of(self, |worker| {
+            if let Some(worker) = worker {
+                bump(&worker.remote().counters.wakes);
+            }
+        });
+    }
+
+    /// Wakes the thread of one remote.
+    fn unpark(&self, index: usize) {
+        self.remotes[index].parker.unpark(&self.driver);
+    }
+
+    /// Whether there is something that a worker could take: S3's second look.
+    fn has_work(&self) -> bool {
+        !self.inject.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+    }
+
+    /// The driver.
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
+    /// The timers' shard of the current thread.
+    pub(crate) fn timer_shard(&self) -> usize {
+        context::with_worker_of(self, |worker| match worker {
+            Some(worker) => worker.index(),
+            None => self.remotes.len(),
+        })
+    }
+
+    /// Shards that [`Driver::new`] must make for a scheduler of this size.
+    pub(crate) fn timer_shards(workers: usize, guests: usize) -> usize {
+        workers + guests + 1
+    }
+
+    /// Every task that is bound and not complete.
+    pub(crate) fn owned(&self) -> &Owned {
+        &self.owned
+    }
+
+    /// How many threads run tasks, guests not counted.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// What each worker, then each guest's place, did so far.
+    pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
+        self.remotes.iter().map(|remote| &remote.counters)
+    }
+
+    /// Tasks that were pushed to the inject queue so far.
+    pub(crate) fn injected(&self) -> u64 {
+        // ORDERING: Relaxed, a plain counter.
+        self.injected.load(Ordering::Relaxed)
+    }
+
+    /// Tasks in the inject queue and in the local queues.
+    pub(crate) fn queued(&self) -> usize {
+        self.inject.len() + self.remotes.iter().map(|remote| remote.stealer.len()).sum::<usize>()
+    }
+}
+
+/// Shards of the owned list for tasks that are spawned by threads which are no workers.
+const FOREIGN_SHARDS: usize = 8;
+
+impl Schedule for Shared {
+    #[inline]
+    fn schedule(&self, task: Notified) {
+        context::with_worker_of(self, |worker| match worker {
+            Some(worker) => worker.schedule(task),
+            None => self.schedule_as_visitor(task),
+        });
+    }
+
+    #[inline]
+    fn yield_now(&self, task: Notified) {
+        context::with_worker_of(self, |worker| match worker {
+            Some(worker) => worker.yield_now(task),
+            None => self.schedule_as_visitor(task),
+        });
+    }
+
+    #[inline]
+    fn release(&self, task: &task::cell::Header) -> bool {
+        self.owned.release(task)
+    }
+
+    fn unobserved_hook(&self) -> UnobservedHook {
+        self.unobserved.clone()
+    }
+}

@@ -1,0 +1,339 @@
+//! The loop of a worker: next, run, search, park.
+
+use std::cell::Cell;
+
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, deque, limits, seeded};
+use crate::task::Notified;
+
+use super::park::Slept;
+use super::rng::Rng;
+use super::{Core, Remote, Shared, bump, context};
+
+/// One thread's share of the scheduler.
+///
+/// It lives on the thread's stack for as long as the thread runs tasks; wakes on the same thread
+/// reach it through [`context`], always shared, so what changes is in cells.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    core: Core,
+    rng: Rng,
+    /// This worker is counted as searching (S2).
+    searching: Cell<bool>,
+    /// It turns the driver: what that wakes goes to the queue, and is told of at the end.
+    turning: Cell<bool>,
+    /// Tasks in a row that came from the slot.
+    slot_run: Cell<u32>,
+    pace: Pace,
+}
+
+/// When a busy worker looks up: after so many polls, or sooner if the polls are slow.
+struct Pace {
+    /// Polls until the next look.
+    countdown: Cell<u32>,
+    /// Polls between looks, as the last stretch suggests.
+    interval: Cell<u32>,
+    /// The driver's time at the last look, in nanoseconds.
+    looked_at: Cell<u64>,
+}
+
+/// How long a busy worker may go without looking at the inject queue and the driver: the time
+/// that fast polls are measured against.
+const LOOK_EVERY_NS: u64 = 100_000;
+
+impl Worker {
+    /// Makes the calling thread's worker out of a core.
+    pub(crate) fn new(shared: Arc<Shared>, core: Core) -> Self {
+        let looked_at = shared.driver().now();
+        Self {
+            rng: Rng::new(core.index as u64),
+            core,
+            searching: Cell::new(false),
+            turning: Cell::new(false),
+            slot_run: Cell::new(0),
+            pace: Pace {
+                countdown: Cell::new(limits::LOOK_INTERVAL),
+                interval: Cell::new(limits::LOOK_INTERVAL),
+                looked_at: Cell::new(looked_at),
+            },
+            shared,
+        }
+    }
+
+    /// Runs tasks until the scheduler is shut down and every task is complete.
+    pub(crate) fn run(self) {
+        let _entered = context::enter(&self);
+        // Ends: `park` answers `false` once the owned list is closed and empty (S5).
+        loop {
+            if let Some(task) = self.next() {
+                self.execute(task);
+            } else if let Some(task) = self.search() {
+                self.execute(task);
+            } else if !self.park() {
+                break;
+            }
+        }
+    }
+
+    /// What is due on this thread: slot, local queue, then the inject queue.
+    #[inline]
+    pub(super) fn next(&self) -> Option<Notified> {
+        let countdown = self.pace.countdown.get() - 1;
+        self.pace.countdown.set(countdown);
+        if countdown == 0 {
+            if let Some(task) = self.look_up() {
+                return Some(task);
+            }
+        }
+        let slot = &self.remote().slot;
+        if self.slot_run.get() < limits::LIFO_RUN_MAX {
+            if let Some(task) = slot.take() {
+                self.slot_run.set(self.slot_run.get() + 1);
+                return Some(task);
+            }
+        } else if let Some(task) = slot.take() {
+            // The slot had its run. Its task goes behind the others; nobody is woken for it,
+            // since it was this worker's and still is.
+            self.core.queue.push(task);
+        }
+        self.slot_run.set(0);
+        self.core.queue.pop().or_else(|| self.pop_inject())
+    }
+
+    /// What a busy worker does from time to time: the inject queue first, and a turn of the
+    /// driver. Answers with a task of the inject queue.
+    #[cold]
+    fn look_up(&self) -> Option<Notified> {
+        let pace = &self.pace;
+        let now = self.shared.driver().now();
+        let elapsed_ns = now.saturating_sub(pace.looked_at.get());
+        pace.looked_at.set(now);
+        // As many polls as fit in the time allowed, going by the last stretch.
+        let fitting = LOOK_EVERY_NS * u64::from(pace.interval.get()) / elapsed_ns.max(1);
+        let interval = fitting.clamp(1, u64::from(limits::LOOK_INTERVAL)) as u32;
+        pace.interval.set(interval);
+        pace.countdown.set(interval);
+        self.turn_if_due(now);
+        match self.shared.inject.steal() {
+            deque::Steal::Success(task) => Some(task),
+            deque::Steal::Empty | deque::Steal::Retry => None,
+        }
+    }
+
+    /// Turns the driver without waiting, if nobody did for a while.
+    fn turn_if_due(&self, now: u64) {
+        let driver = self.shared.driver();
+        let turned_at = &self.shared.turned_at;
+        // ORDERING: Relaxed, here and below: too old a time costs one turn too many.
+        if now.saturating_sub(turned_at.load(Ordering::Relaxed)) < LOOK_EVERY_NS {
+            return;
+        }
+        if let Some(mut turn) = driver.try_lock() {
+            turned_at.store(now, Ordering::Relaxed);
+            bump(&self.remote().counters.turns);
+            self.turning.set(true);
+            turn.turn(Some(std::time::Duration::ZERO));
+            drop(turn);
+            self.turning.set(false);
+            self.tell_of_queue(0);
+        }
+    }
+
+    /// Wakes another worker if the local queue holds more than `mine` tasks.
+    fn tell_of_queue(&self, mine: usize) {
+        if self.core.queue.len() > mine {
+            self.shared.notify();
+        }
+    }
+
+    /// Moves a batch of the inject queue to the local queue and answers with the first.
+    fn pop_inject(&self) -> Option<Notified> {
+        let inject = &self.shared.inject;
+        if inject.is_empty() {
+            return None;
+        }
+        // Ends: `Retry` means that another thread took something.
+        loop {
+            let limit = limits::INJECT_BATCH_MAX;
+            match inject.steal_batch_with_limit_and_pop(&self.core.queue, limit) {
+                deque::Steal::Success(task) => return Some(task),
+                deque::Steal::Empty => return None,
+                deque::Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Runs a task that this thread holds the right to.
+    #[inline]
+    pub(super) fn execute(&self, task: Notified) {
+        if self.searching.replace(false)
+            && self.shared.idle.stop_searching()
+            && self.shared.has_work()
+        {
+            self.shared.notify();
+        }
+        bump(&self.remote().counters.polls);
+        task.run();
+    }
+
+    /// Looks at the other queues, each once or as long as it is contended.
+    fn search(&self) -> Option<Notified> {
+        if !self.searching.replace(true) {
+            self.shared.idle.start_searching();
+        }
+        let remotes = &self.shared.remotes;
+        let start = self.rng.below(remotes.len());
+        // Ends: it goes on only while some other thread takes something from a contended queue.
+        loop {
+            let mut contended = false;
+            for offset in 0..remotes.len() {
+                let index = (start + offset) % remotes.len();
+                if index == self.core.index {
+                    continue;
+                }
+                match remotes[index].stealer.steal_batch_and_pop(&self.core.queue) {
+                    deque::Steal::Success(task) => {
+                        bump(&self.remote().counters.steals);
+                        return Some(task);
+                    }
+                    deque::Steal::Empty => {}
+                    deque::Steal::Retry => contended = true,
+                }
+            }
+            if let Some(task) = self.pop_inject() {
+                return Some(task);
+            }
+            if !contended {
+                return None;
+            }
+            crate::primitive::thread::spin_loop();
+        }
+    }
+
+    /// Sleeps until there may be something to do. `false`: there never will be.
+    fn park(&self) -> bool {
+        let shared = &*self.shared;
+        if shared.is_drained() {
+            self.stop_searching_for_good();
+            shared.tell_if_drained();
+            return false;
+        }
+        shared.idle.announce(self.core.index, self.searching.replace(false));
+        let found = !seeded::is("idle: no second look") && shared.has_work();
+        if !found && !shared.is_drained() {
+            self.sleep();
+        }
+        if shared.idle.retract(self.core.index) {
+            // Woken by I/O, by a timer, or not at all.
+            self.tell_of_queue(1);
+        } else {
+            // Somebody woke this worker to search, and counted it.
+            self.searching.set(true);
+            self.note_woken();
+        }
+        true
+    }
+
+    /// Sleeps in the driver or beside it.
+    pub(super) fn sleep(&self) {
+        let remote = self.remote();
+        bump(&remote.counters.parks);
+        self.turning.set(true);
+        let slept = remote.parker.park(self.shared.driver());
+        self.turning.set(false);
+        let now = self.shared.driver().now();
+        if slept == Slept::InDriver {
+            bump(&remote.counters.turns);
+            // ORDERING: Relaxed, as in `turn_if_due`.
+            self.shared.turned_at.store(now, Ordering::Relaxed);
+        }
+        self.pace.looked_at.set(now);
+    }
+
+    /// Counts a wake for which there is nothing left.
+    fn note_woken(&self) {
+        if self.core.queue.is_empty() && !self.shared.has_work() {
+            bump(&self.remote().counters.noop_wakes);
+        }
+    }
+
+    fn stop_searching_for_good(&self) {
+        if self.searching.replace(false) {
+            // Nothing is queued any more, so there is nothing to hand on.
+            let _was_last = self.shared.idle.stop_searching();
+        }
+    }
+
+    /// Queues a task that became due on this thread: next in line, before the local queue.
+    #[inline]
+    pub(super) fn schedule(&self, task: Notified) {
+        if self.turning.get() {
+            self.core.queue.push(task);
+            return;
+        }
+        if let Some(before) = self.remote().slot.put(task) {
+            self.core.queue.push(before);
+            self.shared.notify();
+        }
+    }
+
+    /// Queues the task that ran just now behind the local queue.
+    #[inline]
+    pub(super) fn yield_now(&self, task: Notified) {
+        let is_alone = self.core.queue.is_empty();
+        self.core.queue.push(task);
+        // No fence: this worker is awake and runs what is queued. If the push is overlooked,
+        // the next yield tells again.
+        if !is_alone {
+            self.shared.notify_maybe();
+        }
+    }
+
+    /// Gives all that is queued here to the others: this thread stops running tasks.
+    pub(super) fn hand_over_queue(&self) {
+        // Ends: nothing on this thread makes a task due any more.
+        while let Some(task) = self.remote().slot.take().or_else(|| self.core.queue.pop()) {
+            self.shared.push_inject(task);
+        }
+    }
+
+    /// Gives the core back.
+    pub(super) fn into_core(self) -> Core {
+        self.core
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.core.index
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn remote(&self) -> &Remote {
+        &self.shared.remotes[self.core.index]
+    }
+
+    /// Whether something is due on this thread.
+    pub(super) fn has_local_work(&self) -> bool {
+        !self.core.queue.is_empty() || !self.remote().slot.is_empty()
+    }
+}
+
+impl Shared {
+    /// [`Shared::notify`] for a push that may be overlooked.
+    #[inline]
+    fn notify_maybe(&self) {
+        if let Some(index) = self.idle.maybe_worker_to_wake() {
+            self.count_wake();
+            self.unpark(index);
+        }
+    }
+
+    /// Whether the owned list is closed and empty: no task will ever be due again (S5).
+    fn is_drained(&self) -> bool {
+        // ORDERING: Acquire. Pairs with Release in `Shared::close`: who sees it set sees the
+        // list closed.
+        self.closing.load(Ordering::Acquire) && self.owned.is_empty()
+    }
+}

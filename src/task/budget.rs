@@ -1,0 +1,96 @@
+//! The cooperative budget: how much a task may do in one poll before it lets others run.
+//!
+//! A future that is always ready would keep its worker for ever. Every leaf future of this crate
+//! (sockets, timers, join handles) spends one unit of the poll's budget; when it is spent they
+//! return Pending and ask to be polled again, behind the other tasks. The idea is tokio's.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use crate::primitive::limits;
+
+use super::context;
+use super::waker;
+
+/// Units that are left; unlimited outside a task.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Budget(Option<u8>);
+
+impl Budget {
+    pub(super) const fn unlimited() -> Self {
+        Self(None)
+    }
+
+    pub(super) const fn full() -> Self {
+        Self(Some(limits::BUDGET))
+    }
+}
+
+/// One unit that was taken; it goes back on drop unless [`Charge::made_progress`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Charge {
+    before: Cell<Budget>,
+}
+
+impl Charge {
+    /// The leaf did something: the unit is spent.
+    pub(crate) fn made_progress(&self) {
+        self.before.set(Budget::unlimited());
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let before = self.before.get();
+        if before.0.is_some() {
+            context::with_budget(|budget| budget.set(before));
+        }
+    }
+}
+
+/// Takes a unit of the budget, or arranges for the task to be polled again later.
+#[inline]
+pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
+    let before = context::with_budget(|budget| {
+        let before = budget.get();
+        if let Some(left) = before.0 {
+            if left == 0 {
+                return None;
+            }
+            budget.set(Budget(Some(left - 1)));
+        }
+        Some(before)
+    });
+    match before {
+        Some(before) => Poll::Ready(Charge { before: Cell::new(before) }),
+        None => {
+            yield_behind_others(cx);
+            Poll::Pending
+        }
+    }
+}
+
+/// Spends one unit of the running task's budget, and yields if none is left.
+///
+/// For code that works through many ready items without awaiting anything that could make it
+/// wait. Outside a task it does nothing.
+///
+/// # Cancel safety
+///
+/// Cancel safe: nothing is lost but the unit.
+pub async fn consume_budget() {
+    poll_fn(|cx| poll_spend(cx).map(|charge| charge.made_progress())).await;
+}
+
+/// Asks for another poll of the current task, after the tasks that are due already.
+pub(crate) fn yield_behind_others(cx: &Context<'_>) {
+    if waker::is_current_task(cx.waker()) {
+        // The runner queues the task itself: its verdict needs no wake, so no count and no
+        // second transition.
+        context::set_yielded();
+    } else {
+        cx.waker().wake_by_ref();
+    }
+}

@@ -1,0 +1,127 @@
+//! What the current thread is doing, as far as tasks know: which task it runs, and that task's
+//! budget.
+
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+use crate::primitive::{limits, thread_local};
+
+use super::budget::Budget;
+use super::cell::Header;
+use super::id::Id;
+
+/// The part of a thread's state that belongs to this room.
+struct Context {
+    /// The task whose future this thread polls or drops; null outside.
+    task: Cell<*const Header>,
+    /// What is left of the poll's budget.
+    budget: Cell<Budget>,
+    /// The task asked to be queued again, by `yield_now` or because its budget is spent.
+    yielded: Cell<bool>,
+    /// The next free id and the end of this thread's block.
+    ids: Cell<(u64, u64)>,
+}
+
+thread_local! {
+    static CONTEXT: Context = const {
+        Context {
+            task: Cell::new(ptr::null()),
+            budget: Cell::new(Budget::unlimited()),
+            yielded: Cell::new(false),
+            ids: Cell::new((0, 0)),
+        }
+    };
+}
+
+/// The id of the task that the current thread is running, if it runs one.
+///
+/// Inside a future's `Drop` it is the id of the task that the future was spawned as.
+#[must_use]
+pub fn id() -> Option<Id> {
+    with_current(Header::id)
+}
+
+/// The name of the task that the current thread is running, if it runs one that has a name.
+///
+/// Names are given with [`task::Builder::name`](crate::task::Builder::name).
+#[must_use]
+pub fn name() -> Option<String> {
+    with_current(|header| header.place().name().map(str::to_owned)).flatten()
+}
+
+fn with_current<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
+    let task = NonNull::new(CONTEXT.with(|context| context.task.get()).cast_mut())?;
+    // SAFETY: `enter` put the pointer there for the time that the runner's count is held (T4),
+    // on this thread, and takes it away before it gives the count up.
+    let header = unsafe { task.as_ref() };
+    Some(f(header))
+}
+
+/// The task that this thread is running, or null: for comparing, not for touching.
+pub(super) fn current() -> *const Header {
+    CONTEXT.with(|context| context.task.get())
+}
+
+/// Marks this thread as running `task`, with a full budget, until the guard is dropped.
+pub(super) fn enter(task: NonNull<Header>) -> Entered {
+    CONTEXT.with(|context| {
+        context.yielded.set(false);
+        Entered {
+            task: context.task.replace(task.as_ptr()),
+            budget: context.budget.replace(Budget::full()),
+        }
+    })
+}
+
+/// Gives a future that is no task (the one in `block_on`) a full budget for one poll.
+pub(crate) fn enter_main() -> Entered {
+    CONTEXT.with(|context| Entered {
+        task: context.task.replace(ptr::null()),
+        budget: context.budget.replace(Budget::full()),
+    })
+}
+
+/// What the thread was doing before; restored on drop, since a task may be dropped in another.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Entered {
+    task: *const Header,
+    budget: Budget,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CONTEXT.with(|context| {
+            context.task.set(self.task);
+            context.budget.set(self.budget);
+        });
+    }
+}
+
+/// Notes that the running task wants to be queued again behind the others.
+pub(super) fn set_yielded() {
+    CONTEXT.with(|context| context.yielded.set(true));
+}
+
+/// Whether the task that just returned Pending asked to be queued again.
+pub(super) fn take_yielded() -> bool {
+    CONTEXT.with(|context| context.yielded.replace(false))
+}
+
+/// Runs `f` on this thread's budget.
+pub(super) fn with_budget<R>(f: impl FnOnce(&Cell<Budget>) -> R) -> R {
+    CONTEXT.with(|context| f(&context.budget))
+}
+
+/// The next id of this thread's block, or of the new block that `refill` names.
+pub(super) fn next_id(refill: impl FnOnce() -> u64) -> Id {
+    CONTEXT.with(|context| {
+        let (mut next, mut end) = context.ids.get();
+        if next == end {
+            next = refill();
+            end = next + limits::ID_BLOCK;
+        }
+        context.ids.set((next + 1, end));
+        Id::from_u64(next)
+    })
+}

@@ -1,0 +1,130 @@
+//! A server that runs out of descriptors.
+
+mod support;
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use tenter::io::{AsyncReadExt, AsyncWriteExt};
+use tenter::net::{TcpListener, TcpStream};
+
+/// Says to this program that it is the server.
+const ROLE: &str = "TENTER_TEST_EXHAUSTED_SERVER";
+const NAME: &str = "a_server_out_of_descriptors_recovers_without_losing_a_connection_or_spinning";
+const LIMIT: u64 = 64;
+const CLIENTS: usize = 200;
+/// Errors that the clients wait for before they let go.
+const ERRORS: u64 = 3;
+
+#[test]
+fn a_server_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() {
+    if env::var_os(ROLE).is_some() {
+        return support::within(Duration::from_secs(60), || tenter::run(serve()).unwrap());
+    }
+    support::within(Duration::from_secs(60), || {
+        let (mut server, mut lines) = start();
+        let port: u16 = lines.next_of("port").parse().unwrap();
+        tenter::run(async move {
+            // All of them connect: what the server cannot accept waits in its backlog.
+            let mut clients = Vec::new();
+            for _ in 0..CLIENTS {
+                clients.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+            }
+            let mut lines = tenter::spawn_blocking(move || {
+                lines.next_of("exhausted");
+                lines
+            })
+            .await
+            .unwrap();
+            // Every one of them is served, now that the first ones make room for the others.
+            let served = clients.into_iter().enumerate().map(|(number, mut client)| {
+                tenter::spawn(async move {
+                    let number = (number as u32).to_be_bytes();
+                    client.write_all(&number).await.unwrap();
+                    client.close().await.unwrap();
+                    let mut echo = Vec::new();
+                    client.read_to_end(&mut echo).await.unwrap();
+                    assert_eq!(echo, number);
+                })
+            });
+            for client in served.collect::<Vec<_>>() {
+                client.await.unwrap();
+            }
+            let report = lines.next_of("served");
+            let mut numbers = report.split(' ').map(|number| number.parse::<u64>().unwrap());
+            let mut next = || numbers.next().unwrap();
+            let (served, errors, elapsed_ms) = (next(), next(), next());
+            assert_eq!(served, CLIENTS as u64);
+            // Each error is followed by a pause of at least 5 ms: no more fit into the time.
+            assert!((ERRORS..=elapsed_ms / 5 + 1).contains(&errors), "{errors} in {elapsed_ms} ms");
+        })
+        .unwrap();
+        assert!(server.wait().unwrap().success());
+    });
+}
+
+/// Echoes until every client has been served; reports on standard output.
+async fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let start = Instant::now();
+    setrlimit(Resource::Nofile, Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) }).unwrap();
+    println!("\nport {}", listener.local_addr().unwrap().port());
+    let served = Arc::new(AtomicU64::new(0));
+    let mut errors = 0;
+    let mut tasks = Vec::new();
+    while tasks.len() < CLIENTS {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let served = Arc::clone(&served);
+                tasks.push(tenter::spawn(async move {
+                    tenter::io::copy(&stream, &stream).await.unwrap();
+                    served.fetch_add(1, Ordering::Relaxed);
+                }));
+            }
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(24), "{error}");
+                errors += 1;
+                if errors == ERRORS {
+                    println!("\nexhausted now");
+                }
+            }
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let elapsed_ms = start.elapsed().as_millis();
+    println!("\nserved {} {errors} {elapsed_ms}", served.load(Ordering::Relaxed));
+}
+
+fn start() -> (Child, Lines) {
+    let mut server = Command::new(env::current_exe().unwrap())
+        .args([NAME, "--exact", "--nocapture"])
+        .env(ROLE, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(server.stdout.take().unwrap());
+    (server, Lines(output))
+}
+
+/// What the server says, between the lines of the test harness.
+struct Lines(BufReader<ChildStdout>);
+
+impl Lines {
+    /// The rest of the next line that begins with `word`.
+    fn next_of(&mut self, word: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the server ended before `{word}`");
+            if let Some(rest) = line.strip_prefix(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+}
