@@ -14,7 +14,7 @@ mod files;
 mod page;
 
 use std::convert::Infallible;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -92,32 +92,28 @@ fn fail(status: u8, message: &str) -> ExitCode {
     ExitCode::from(status)
 }
 
+/// Prints a line; unlike `println`, without a panic if nobody reads it any more.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 /// Takes as many descriptors as the system gives: every connection needs one.
 fn raise_descriptor_limit() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
     // What is refused shows in `accept`, which says so.
-    let _ = rustix::process::setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            ..limit
-        },
-    );
+    let _ =
+        rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Serves until Ctrl-C, then until the requests at hand are answered.
 async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
     let mut signals = signals()?;
     let listener = TcpListener::bind(args.address).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    say(&format!("listening on http://{}", listener.local_addr()?));
 
     let (stop, stopping) = async_channel::bounded(1);
     let (open, all_closed) = async_channel::bounded::<Infallible>(1);
-    let site = Arc::new(Site {
-        folder,
-        header_timeout: args.header_timeout,
-        stopping,
-    });
+    let site = Arc::new(Site { folder, header_timeout: args.header_timeout, stopping });
     let accepting = async {
         loop {
             match listener.accept().await {
@@ -138,7 +134,7 @@ async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
     };
     future::or(accepting, interrupted(&mut signals)).await?;
 
-    println!("stopping: {} connections are open", open.sender_count() - 1);
+    say(&format!("stopping: {} connections are open", open.sender_count() - 1));
     drop(listener);
     drop(open);
     stop.close();
@@ -182,17 +178,12 @@ async fn route(head: &request::Parts, site: &Site) -> Response {
         Some((page, argument)) => (page, Some(argument)),
         None => (path, None),
     };
-    if !matches!(
-        (page, argument),
-        ("" | "metrics", None) | ("sleep" | "file" | "hash", Some(_))
-    ) {
+    if !matches!((page, argument), ("" | "metrics", None) | ("sleep" | "file" | "hash", Some(_))) {
         return text(StatusCode::NOT_FOUND, "no such page");
     }
     if head.method != Method::GET && head.method != Method::HEAD {
         let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
-        response
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
     match (page, argument.unwrap_or_default()) {

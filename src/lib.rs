@@ -1,4 +1,76 @@
 //! A multi-threaded work-stealing async runtime.
+//!
+//! `tenter` runs futures on a few worker threads that steal from each other, with a driver for
+//! sockets and timers, and a pool of threads for work that may block.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let sum = tenter::run(async {
+//!     // Tasks run side by side, on all cores.
+//!     let squares: Vec<_> = (1..=10).map(|n| tenter::spawn(async move { n * n })).collect();
+//!     let mut sum = 0;
+//!     for square in squares {
+//!         sum += square.await.unwrap();
+//!     }
+//!     tenter::time::sleep(Duration::from_millis(1)).await;
+//!     sum
+//! })?;
+//! assert_eq!(sum, 385);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | look at |
+//! |---|---|
+//! | start a runtime | [`run`], [`Runtime`], [`Builder`], `#[tenter::main]` |
+//! | spawn tasks, wait for them, cancel them | [`spawn`], [`JoinHandle`], [`task`] |
+//! | call what blocks | [`spawn_blocking`] |
+//! | speak TCP, drive any descriptor | [`net`], [`io`] |
+//! | wait for time to pass | [`time`] |
+//! | see what goes on | [`Handle::metrics`], [`Handle::tasks`] |
+//!
+//! # The house
+//!
+//! A room imports only from those below it.
+//!
+//! ```text
+//!        net   io   time                 4  what users await
+//!             runtime                    3  the parts made into one thing
+//!     scheduler      blocking            2  many tasks on few threads; work that may block
+//!      driver          task              1  the world outside; one task, spawn to join
+//!            primitive                   0  the seam for models
+//! ```
+//!
+//! Each room's `mod.rs` has its protocol: a diagram with the function on every arrow, and the
+//! numbered invariants that comments cite. The models that check them, in `loom-tests`, compile
+//! the lower rooms as they are on another half of the seam.
+//!
+//! # The life of one task
+//!
+//! 1. [`spawn`](runtime::spawn) finds the runtime of the current thread,
+//! 2. [`Shared::spawn`](scheduler::Shared::spawn) its scheduler; there
+//! 3. [`task::new`] makes the task, in one allocation,
+//! 4. and [`Owned::bind`](task::owned::Owned::bind) lists it among those that shutdown cancels.
+//! 5. It is due: [`Worker::schedule`](scheduler::worker::Worker::schedule) puts it in front of
+//!    the worker's queue; from outside it goes to the inject queue.
+//! 6. [`Idle::worker_to_wake`](scheduler::idle::Idle::worker_to_wake) decides whether somebody
+//!    must be woken for it, and
+//! 7. [`Parker::unpark`](scheduler::park::Parker::unpark) wakes them.
+//! 8. [`Worker::next`](scheduler::worker::Worker::next) takes it, in its turn, and
+//! 9. [`Notified::run`](task::raw::Notified::run) polls its future.
+//! 10. Pending: [`State::transition_to_idle`](task::state::State::transition_to_idle); its waker
+//!     brings it back to step 5, by way of [`Schedule::schedule`](task::raw::Schedule::schedule).
+//! 11. Ready: the output takes the future's place, and
+//!     [`State::transition_to_complete`](task::state::State::transition_to_complete) wakes who
+//!     waits for it.
+//! 12. [`JoinHandle::poll`] takes the output.
+//! 13. [`State::drop_counts`](task::state::State::drop_counts) finds that nobody is left, and
+//!     the task is freed.
+
+// The tour leads through private rooms: documentation is built with them.
+#![allow(rustdoc::private_intra_doc_links)]
 
 mod primitive;
 

@@ -145,11 +145,13 @@ fn a_builder_that_was_refused_can_be_corrected() {
 fn the_environment_sets_the_default_number_of_workers() {
     within(LIMIT, || {
         for (value, workers) in [("3", 3), (" 5 ", 5), ("1", 1)] {
-            let output = Child::new().env("TENTER_WORKERS", value).env("EXPECTED", value).run(|| {
-                let expected: usize = std::env::var("EXPECTED").unwrap().trim().parse().unwrap();
-                let runtime = Runtime::new().unwrap();
-                assert_eq!(runtime.handle().metrics().workers(), expected);
-            });
+            let output =
+                Child::new().env("TENTER_WORKERS", value).env("EXPECTED", value).run(|| {
+                    let expected: usize =
+                        std::env::var("EXPECTED").unwrap().trim().parse().unwrap();
+                    let runtime = Runtime::new().unwrap();
+                    assert_eq!(runtime.handle().metrics().workers(), expected);
+                });
             expect_success(&output);
             assert!(workers > 0);
         }
@@ -347,6 +349,9 @@ fn block_on_of_another_runtime_inside_a_task_panics_with_advice() {
         assert!(error.unwrap_err().to_string().contains("block_on"));
         let message = panic_message(|| outer.block_on(async { inner.block_on(async {}) }));
         assert!(message.contains(".await"), "{message}");
-        assert!(panic_message(|| outer.block_on(async { tenter::run(async {}).unwrap() })).contains("block_on"));
+        assert!(
+            panic_message(|| outer.block_on(async { tenter::run(async {}).unwrap() }))
+                .contains("block_on")
+        );
     });
 }

@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future;
+use support::{LIMIT, runtime, within};
 use tenter::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, copy, copy_bidirectional,
 };
 use tenter::net::{TcpListener, TcpStream};
 
-fn run<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
-    support::within(Duration::from_secs(60), move || tenter::run(body).unwrap())
+fn run<T>(body: impl Future<Output = T>) -> T {
+    within(LIMIT, || runtime(2).block_on(body))
 }
 
 async fn pair() -> (TcpStream, TcpStream) {
@@ -92,9 +93,8 @@ fn copy_returns_the_errors_of_both_sides() {
 
 #[test]
 fn a_copy_that_never_waits_lets_other_tasks_run() {
-    support::within(Duration::from_secs(60), || {
-        let runtime = tenter::Builder::new().worker_threads(1).build().unwrap();
-        runtime.block_on(async {
+    within(LIMIT, || {
+        runtime(1).block_on(async {
             let endless = tenter::spawn(copy(tenter::io::repeat(0), tenter::io::sink()));
             for _ in 0..100 {
                 tenter::spawn(async {}).await.unwrap();
@@ -110,8 +110,7 @@ fn a_two_way_copy_passes_half_closes_on_and_counts_both_directions() {
     run(async {
         let (mut client, mut front) = pair().await;
         let (mut back, mut server) = pair().await;
-        let proxy =
-            tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
+        let proxy = tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
 
         client.write_all(&[b'q'; 100_000]).await.unwrap();
         client.close().await.unwrap();
@@ -135,8 +134,7 @@ fn a_two_way_copy_works_in_both_directions_at_once() {
     run(async {
         let (client, mut front) = pair().await;
         let (mut back, server) = pair().await;
-        let proxy =
-            tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
+        let proxy = tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
         let ends = [client, server].map(|end| {
             tenter::spawn(async move {
                 let (mut reader, mut writer) = end.into_split();
@@ -161,8 +159,7 @@ fn a_two_way_copy_ends_with_the_first_error() {
     run(async {
         let (client, mut front) = pair().await;
         let (mut back, _server) = pair().await;
-        let proxy =
-            tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
+        let proxy = tenter::spawn(async move { copy_bidirectional(&mut front, &mut back).await });
         client.set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
         let error = proxy.await.unwrap().unwrap_err();

@@ -68,11 +68,7 @@ fn options_take_constants_and_the_crate_may_have_another_name() {
     assert_eq!(counts_workers(), WORKERS);
 }
 
-#[tenter::main(
-    thread_name = "blocker",
-    max_blocking_threads = 1,
-    thread_stack_size = 0x20_0000
-)]
+#[tenter::main(thread_name = "blocker", max_blocking_threads = 1, thread_stack_size = 0x20_0000)]
 async fn names_its_threads() -> Option<String> {
     let name = tenter::spawn_blocking(|| thread::current().name().map(str::to_owned));
     name.await.unwrap()

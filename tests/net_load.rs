@@ -5,9 +5,9 @@ mod support;
 use std::env;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{LIMIT, runtime, within};
 use tenter::io::{AsyncReadExt, AsyncWriteExt};
 use tenter::net::{TcpListener, TcpStream};
 
@@ -16,7 +16,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 #[test]
 fn ten_gigabytes_pass_through_buffers_of_64_kib_in_order() {
-    support::within(Duration::from_secs(300), || tenter::run(stream()).unwrap());
+    within(LIMIT, || runtime(2).block_on(stream()));
 }
 
 async fn stream() {
@@ -70,9 +70,9 @@ fn ten_thousand_connections_are_open_at_once() {
     let wanted = Rlimit { current: limit.maximum, ..limit };
     setrlimit(Resource::Nofile, wanted).unwrap();
     if env::var_os(ROLE).is_some() {
-        return support::within(Duration::from_secs(120), || tenter::run(serve()).unwrap());
+        return within(LIMIT, || runtime(2).block_on(serve()));
     }
-    support::within(Duration::from_secs(120), || {
+    within(LIMIT, || {
         let mut server = Command::new(env::current_exe().unwrap())
             .args([NAME, "--exact", "--nocapture"])
             .env(ROLE, "1")
@@ -83,7 +83,7 @@ fn ten_thousand_connections_are_open_at_once() {
         let port: u16 = lines
             .find_map(|line| line.unwrap().strip_prefix("port ").map(|port| port.parse().unwrap()))
             .expect("the server says its port");
-        tenter::run(connect_and_ask(port)).unwrap();
+        runtime(2).block_on(connect_and_ask(port));
         for line in lines {
             line.unwrap();
         }

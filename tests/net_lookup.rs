@@ -4,13 +4,13 @@ mod support;
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
-use std::time::Duration;
 
 use futures_lite::future;
+use support::{LIMIT, runtime, within};
 use tenter::net::{TcpListener, TcpStream, ToSocketAddrs, lookup_host};
 
-fn run<T: Send + 'static>(body: impl Future<Output = T> + Send + 'static) -> T {
-    support::within(Duration::from_secs(60), move || tenter::run(body).unwrap())
+fn run<T>(body: impl Future<Output = T>) -> T {
+    within(LIMIT, || runtime(2).block_on(body))
 }
 
 /// The addresses of `host`, which must be there without waiting, and without a runtime.
@@ -21,7 +21,7 @@ fn at_once(host: impl ToSocketAddrs) -> Vec<SocketAddr> {
 
 #[test]
 fn literal_addresses_need_no_look_up_and_no_runtime() {
-    support::within(Duration::from_secs(60), || {
+    within(LIMIT, || {
         let v4: SocketAddr = "10.1.2.3:80".parse().unwrap();
         let v6: SocketAddr = "[::1]:443".parse().unwrap();
         assert_eq!(at_once("10.1.2.3:80"), [v4]);
@@ -33,7 +33,6 @@ fn literal_addresses_need_no_look_up_and_no_runtime() {
         assert_eq!(at_once((Ipv6Addr::LOCALHOST, 443)), [v6]);
         assert_eq!(at_once(SocketAddrV4::new(Ipv4Addr::new(10, 1, 2, 3), 80)), [v4]);
         assert_eq!(at_once(v6), [v6]);
-        assert_eq!(at_once(&v6), [v6]);
         assert_eq!(at_once([v4, v6]), [v4, v6]);
         assert_eq!(at_once(&[v4, v6][..]), [v4, v6]);
         assert_eq!(at_once(vec![v6]), [v6]);

@@ -16,19 +16,9 @@ fn the_index_says_what_the_server_is() {
     let _limit = limit();
     let server = Server::start(&[]);
     let page = server.get("/");
-    assert_eq!(
-        (page.status, &*page.content_type),
-        (200, "text/html; charset=utf-8")
-    );
+    assert_eq!((page.status, &*page.content_type), (200, "text/html; charset=utf-8"));
     let text = page.text();
-    for word in [
-        "tenter",
-        "hyper",
-        "/sleep/{ms}",
-        "/file/{name}",
-        "/hash/{n}",
-        "/metrics",
-    ] {
+    for word in ["tenter", "hyper", "/sleep/{ms}", "/file/{name}", "/hash/{n}", "/metrics"] {
         assert!(text.contains(word), "{word} is not in {text}");
     }
 }
@@ -38,10 +28,7 @@ fn the_index_says_what_the_server_is() {
 fn a_thousand_sleeps_overlap() {
     let _limit = limit();
     let descriptors = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: descriptors.maximum,
-        ..descriptors
-    };
+    let raised = Rlimit { current: descriptors.maximum, ..descriptors };
     rustix::process::setrlimit(Resource::Nofile, raised).unwrap();
     let server = Server::start(&["--workers", "2"]);
     let mut connections: Vec<_> = (0..1000).map(|_| server.connect()).collect();
@@ -82,38 +69,29 @@ fn the_metrics_are_prometheus_text_and_count_up() {
             ["#", "TYPE", name, "counter"] if name.ends_with("_total") => {}
             ["#", "TYPE", name, "gauge"] if !name.ends_with("_total") => {}
             [name, value] if described.last() == Some(&name) => {
-                value
-                    .parse::<u64>()
-                    .unwrap_or_else(|_| panic!("no number: {line}"));
+                value.parse::<u64>().unwrap_or_else(|_| panic!("no number: {line}"));
             }
             _ => panic!("not in the text format: {line}"),
         }
     }
     assert_eq!(server.metric("tenter_workers"), 2);
     let before = server.metric("tenter_polls_total");
-    assert!(
-        server.metric("tenter_polls_total") > before,
-        "a request polls a task"
-    );
+    assert!(server.metric("tenter_polls_total") > before, "a request polls a task");
 }
 
 #[test]
 fn a_file_arrives_whole() {
     let _limit = limit();
     let folder = TempFolder::new("whole");
-    let content: Vec<u8> = (0..3_000_001_u32)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let content: Vec<u8> =
+        (0..3_000_001_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     folder.write("large", &content);
     folder.write("empty", b"");
     folder.write("one", b"1");
     let server = Server::start(&[folder.as_str()]);
     for (name, content) in [("large", &*content), ("empty", b""), ("one", b"1")] {
         let page = server.get(&format!("/file/{name}"));
-        assert_eq!(
-            (page.status, &*page.content_type),
-            (200, "application/octet-stream")
-        );
+        assert_eq!((page.status, &*page.content_type), (200, "application/octet-stream"));
         assert!(page.body == content, "{name} is not the same");
     }
 }
@@ -123,10 +101,7 @@ fn a_file_larger_than_memory_streams_in_little_memory() {
     const GIB: u64 = 1 << 30;
     let _limit = limit();
     let folder = TempFolder::new("sparse");
-    File::create(folder.path("sparse"))
-        .unwrap()
-        .set_len(1024 * GIB)
-        .unwrap();
+    File::create(folder.path("sparse")).unwrap().set_len(1024 * GIB).unwrap();
     let server = Server::start(&[folder.as_str()]);
     let mut reader = server.connect();
     let mut idler = server.connect();
@@ -164,31 +139,18 @@ fn head_gives_the_length_and_no_body() {
     let server = Server::start(&[folder.as_str()]);
     let length = |page: String| {
         let page = page.to_ascii_lowercase();
-        let line = page
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
-        line.unwrap_or_else(|| panic!("no length in {page}"))
-            .parse::<usize>()
-            .unwrap()
+        let line = page.lines().find_map(|line| line.strip_prefix("content-length: "));
+        line.unwrap_or_else(|| panic!("no length in {page}")).parse::<usize>().unwrap()
     };
-    assert_eq!(
-        length(server.curl(&["--head"], "/file/file").text()),
-        100_000
-    );
-    assert_eq!(
-        length(server.curl(&["--head"], "/").text()),
-        server.get("/").body.len()
-    );
+    assert_eq!(length(server.curl(&["--head"], "/file/file").text()), 100_000);
+    assert_eq!(length(server.curl(&["--head"], "/").text()), server.get("/").body.len());
 
     // A second response right behind the first head shows that there was nothing between them.
     let mut connection = server.connect();
     connection.send(b"HEAD /file/file HTTP/1.1\r\nhost: localhost\r\n\r\n");
     assert_eq!(connection.head(), (200, 100_000));
     connection.get("/hash/0");
-    assert_eq!(
-        connection.response(),
-        (200, "cbf29ce484222325\n".to_owned())
-    );
+    assert_eq!(connection.response(), (200, "cbf29ce484222325\n".to_owned()));
 }
 
 #[test]
@@ -196,15 +158,7 @@ fn file_names_may_be_spelled_in_every_way_a_url_allows() {
     let _limit = limit();
     let folder = TempFolder::new("names");
     fs::create_dir(folder.path("sub")).unwrap();
-    for name in [
-        "with space",
-        "grüße",
-        "100%",
-        "a+b",
-        "..dots",
-        "sub/inner",
-        "q?x#y",
-    ] {
+    for name in ["with space", "grüße", "100%", "a+b", "..dots", "sub/inner", "q?x#y"] {
         folder.write(name, name.as_bytes());
     }
     symlink("sub/inner", folder.path("link")).unwrap();
@@ -243,7 +197,7 @@ fn nothing_outside_the_folder_is_given_away() {
     let server = Server::start(&[folder.as_str()]);
     let absolute = outside.path("secret");
     let absolute = absolute.to_str().unwrap();
-    for path in [
+    let out_by_name = [
         "../secret",
         "%2e%2e/secret",
         "%2E%2E%2Fsecret",
@@ -253,22 +207,19 @@ fn nothing_outside_the_folder_is_given_away() {
         "sub/..%2F../secret",
         "file/../../secret",
         "./../secret",
+        "..%00/secret/..",
+        "file%00/../../secret",
         absolute,
         &format!("/{absolute}"),
         &absolute.replace('/', "%2f"),
-        "..%5csecret",
-        "%252e%252e/secret",
-        "sub/secret",
-        "absolute",
-        "up/secret",
-        &format!("root{absolute}"),
-        "loop",
-        "file%00",
-        "file%00/../../secret",
-        "..%00/secret",
-    ] {
+    ];
+    let out_by_link = ["sub/secret", "absolute", "up/secret", &format!("root{absolute}")];
+    let nowhere = ["..%5csecret", "%252e%252e/secret", "loop", "file%00", "..%00/secret"];
+    let refused = out_by_name.iter().map(|path| (path, 403));
+    let missing = out_by_link.iter().chain(&nowhere).map(|path| (path, 404));
+    for (path, status) in refused.chain(missing) {
         let page = server.get(&format!("/file/{path}"));
-        assert!(matches!(page.status, 403 | 404), "{path}: {page:?}");
+        assert_eq!(page.status, status, "{path}");
         assert!(!page.text().contains("the secret"), "{path}");
     }
     assert_eq!(server.get("/file/file").text(), "open to all");
@@ -285,16 +236,7 @@ fn what_is_no_readable_file_is_not_found() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
     let server = Server::start(&[folder.as_str()]);
     let long = "x".repeat(300);
-    for path in [
-        "",
-        "missing",
-        "sub",
-        "sub/",
-        "pipe",
-        "file/more",
-        "file/",
-        &long,
-    ] {
+    for path in ["", "missing", "sub", "sub/", "pipe", "file/more", "file/", &long] {
         assert_eq!(server.get(&format!("/file/{path}")).status, 404, "{path}");
     }
     for path in ["%", "%4", "%zz", "a%g0", "%+1"] {
@@ -308,27 +250,12 @@ fn what_is_no_readable_file_is_not_found() {
 fn an_unknown_page_is_not_found() {
     let _limit = limit();
     let server = Server::start(&[]);
-    for path in [
-        "/nothing",
-        "/sleep",
-        "/hash",
-        "/file",
-        "/metrics/",
-        "//",
-        "/sleeps/1",
-    ] {
+    for path in ["/nothing", "/sleep", "/hash", "/file", "/metrics/", "//", "/sleeps/1"] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     assert_eq!(server.get("/?/nothing").status, 200);
-    assert_eq!(
-        server.curl(&["--request", "DELETE"], "/nothing").status,
-        404
-    );
-    assert!(
-        server
-            .exchange(b"OPTIONS * HTTP/1.0\r\n\r\n")
-            .starts_with("HTTP/1.0 404 ")
-    );
+    assert_eq!(server.curl(&["--request", "DELETE"], "/nothing").status, 404);
+    assert!(server.exchange(b"OPTIONS * HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 404 "));
 }
 
 #[test]
@@ -338,11 +265,7 @@ fn another_method_is_refused_with_the_list_of_those_allowed() {
     for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
         let page = server.curl(&["--include", "--request", method], "/hash/1");
         assert_eq!(page.status, 405, "{method}");
-        assert!(
-            page.text()
-                .to_ascii_lowercase()
-                .contains("\r\nallow: get, head\r\n")
-        );
+        assert!(page.text().to_ascii_lowercase().contains("\r\nallow: get, head\r\n"));
     }
     let page = server.curl(&["--data", "a small body"], "/");
     assert_eq!(page.status, 405);
@@ -356,16 +279,7 @@ fn a_number_that_is_none_or_too_large_is_refused() {
         assert_eq!(server.get(&format!("/{path}")).status, 400, "{path}");
     }
     for page in ["sleep", "hash"] {
-        for number in [
-            "",
-            "a",
-            "-1",
-            "1.5",
-            "1/2",
-            "0x10",
-            "%31",
-            "99999999999999999999999",
-        ] {
+        for number in ["", "a", "-1", "1.5", "1/2", "0x10", "%31", "99999999999999999999999"] {
             let answer = server.get(&format!("/{page}/{number}"));
             assert_eq!(answer.status, 400, "/{page}/{number}");
             assert!(answer.text().starts_with("not a number from 0 to "));
@@ -389,11 +303,7 @@ fn a_client_that_asks_for_it_gets_its_connection_closed() {
     let server = Server::start(&[]);
     let close = b"GET /hash/0 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     for request in [&b"GET /hash/0 HTTP/1.0\r\n\r\n"[..], close] {
-        assert!(
-            server
-                .exchange(request)
-                .ends_with("\r\n\r\ncbf29ce484222325\n")
-        );
+        assert!(server.exchange(request).ends_with("\r\n\r\ncbf29ce484222325\n"));
     }
     assert_eq!(server.curl(&["--http1.0"], "/").status, 200);
 }
@@ -402,9 +312,7 @@ fn a_client_that_asks_for_it_gets_its_connection_closed() {
 fn pipelined_requests_are_answered_in_order() {
     let _limit = limit();
     let server = Server::start(&[]);
-    let expected: Vec<_> = (0..100)
-        .map(|n| server.get(&format!("/hash/{n}")).text())
-        .collect();
+    let expected: Vec<_> = (0..100).map(|n| server.get(&format!("/hash/{n}")).text()).collect();
     let mut connection = server.connect();
     let request = |n| format!("GET /hash/{n} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     let requests: String = (0..100).map(request).collect();
@@ -422,10 +330,7 @@ fn a_request_may_arrive_one_byte_at_a_time() {
     for byte in b"GET /hash/0 HTTP/1.1\r\nhost: localhost\r\n\r\n" {
         connection.send(&[*byte]);
     }
-    assert_eq!(
-        connection.response(),
-        (200, "cbf29ce484222325\n".to_owned())
-    );
+    assert_eq!(connection.response(), (200, "cbf29ce484222325\n".to_owned()));
 }
 
 #[test]
@@ -433,10 +338,7 @@ fn a_head_that_is_too_slow_is_answered_with_408() {
     let _limit = limit();
     let server = Server::start(&["--header-timeout", "0.2"]);
     let answer = server.exchange(b"GET / HTTP/1.1\r\nhost: loc");
-    assert!(
-        answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
 
     let mut kept = server.connect();
     kept.get("/hash/0");
@@ -451,10 +353,7 @@ fn a_body_that_is_too_slow_is_answered_with_408() {
     let server = Server::start(&["--header-timeout", "0.2"]);
     let request = b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nabc";
     let answer = server.exchange(request);
-    assert!(
-        answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
 }
 
 #[test]
@@ -481,11 +380,7 @@ fn a_head_that_is_too_large_is_refused() {
     let long = "x".repeat(8_000);
     assert_eq!(server.get(&format!("/{long}")).status, 414);
     let endless = "x".repeat(1_000_000);
-    assert!(
-        server
-            .exchange(format!("GET /{endless}").as_bytes())
-            .starts_with("HTTP/1.1 431 ")
-    );
+    assert!(server.exchange(format!("GET /{endless}").as_bytes()).starts_with("HTTP/1.1 431 "));
 }
 
 #[test]
@@ -499,19 +394,13 @@ fn a_body_that_is_too_large_is_refused() {
     let server = Server::start(&[]);
     let chunked = "transfer-encoding: chunked";
     assert_eq!(server.curl(&["--data-binary", &large], "/").status, 413);
-    assert_eq!(
-        server
-            .curl(&["--header", chunked, "--data-binary", &large], "/")
-            .status,
-        413
-    );
+    assert_eq!(server.curl(&["--header", chunked, "--data-binary", &large], "/").status, 413);
+    // A client that listens only when it has sent everything gets the answer all the same.
+    let head = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000000\r\n\r\n";
+    let answer = server.exchange((head.to_owned() + &"x".repeat(1_000_000)).as_bytes());
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert_eq!(server.curl(&["--data-binary", &small], "/").status, 405);
-    assert_eq!(
-        server
-            .curl(&["--header", chunked, "--data-binary", &small], "/")
-            .status,
-        405
-    );
+    assert_eq!(server.curl(&["--header", chunked, "--data-binary", &small], "/").status, 405);
 }
 
 #[test]
@@ -522,10 +411,7 @@ fn a_small_body_is_read_past_to_the_next_request() {
     for _ in 0..3 {
         connection
             .send(b"GET /hash/0 HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nGET /");
-        assert_eq!(
-            connection.response(),
-            (200, "cbf29ce484222325\n".to_owned())
-        );
+        assert_eq!(connection.response(), (200, "cbf29ce484222325\n".to_owned()));
     }
 }
 
@@ -544,10 +430,7 @@ fn what_is_no_http_is_refused_and_harms_nobody_else() {
         b"GET / HTTP/9.9\r\n\r\n",
     ] {
         let answer = server.exchange(garbage);
-        assert!(
-            answer.starts_with("HTTP/1.1 400 "),
-            "{answer:?} to {garbage:?}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer:?} to {garbage:?}");
     }
     other.get("/hash/0");
     assert_eq!(other.response().0, 200);
@@ -557,17 +440,12 @@ fn what_is_no_http_is_refused_and_harms_nobody_else() {
 fn clients_that_leave_early_leave_nothing_behind() {
     let _limit = limit();
     let folder = TempFolder::new("leave");
-    File::create(folder.path("sparse"))
-        .unwrap()
-        .set_len(1 << 40)
-        .unwrap();
+    File::create(folder.path("sparse")).unwrap().set_len(1 << 40).unwrap();
     let server = Server::start(&[folder.as_str()]);
     let _ = server.get("/");
     for path in ["/file/sparse", "/sleep/60000", "/"] {
         let mut connections: Vec<_> = (0..20).map(|_| server.connect()).collect();
-        connections
-            .iter_mut()
-            .for_each(|connection| connection.get(path));
+        connections.iter_mut().for_each(|connection| connection.get(path));
         drop(connections);
     }
     // The connection that asks is a task; the others end as the server finds out.
@@ -579,11 +457,8 @@ fn ctrl_c_finishes_the_requests_at_hand() {
     let _limit = limit();
     for signal in [Signal::INT, Signal::TERM] {
         let folder = TempFolder::new("graceful");
-        File::create(folder.path("sparse"))
-            .unwrap()
-            .set_len(64 << 20)
-            .unwrap();
-        let mut server = Server::start(&[folder.as_str()]);
+        File::create(folder.path("sparse")).unwrap().set_len(64 << 20).unwrap();
+        let mut server = Server::start(&["--header-timeout", "3600", folder.as_str()]);
         let mut busy = server.connect();
         busy.get("/file/sparse");
         assert_eq!(busy.head(), (200, 64 << 20));
@@ -611,20 +486,14 @@ fn a_server_that_stops_accepts_no_more() {
     server.signal(Signal::INT);
     assert!(server.wait().0.success());
     let refused = std::net::TcpStream::connect(("127.0.0.1", port));
-    assert_eq!(
-        refused.unwrap_err().kind(),
-        std::io::ErrorKind::ConnectionRefused
-    );
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
 }
 
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
     let _limit = limit();
     let folder = TempFolder::new("second");
-    File::create(folder.path("sparse"))
-        .unwrap()
-        .set_len(1 << 40)
-        .unwrap();
+    File::create(folder.path("sparse")).unwrap().set_len(1 << 40).unwrap();
     let mut server = Server::start(&[folder.as_str()]);
     let mut stalled = server.connect();
     stalled.get("/file/sparse");
@@ -635,6 +504,17 @@ fn a_second_ctrl_c_does_not_wait() {
     let (status, said) = server.wait();
     assert_eq!(status.code(), Some(1));
     assert!(said.contains("stopped with connections open"), "{said}");
+}
+
+#[test]
+fn a_server_whose_output_nobody_reads_goes_on() {
+    let _limit = limit();
+    let mut server = Server::start(&[]);
+    server.close_output();
+    assert_eq!(server.get("/").status, 200);
+    server.signal(Signal::INT);
+    let (status, said) = server.wait();
+    assert!(status.success() && said.is_empty(), "{status}: {said}");
 }
 
 #[test]
@@ -654,11 +534,7 @@ fn a_port_in_use_is_said_so() {
     let port = first.port().to_string();
     let output = command().args(["--port", &port]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(
-        (output.status.code(), output.stdout.len()),
-        (Some(1), 0),
-        "{said}"
-    );
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{said}");
     assert!(said.contains("in use"), "{said}");
 }
 
@@ -669,14 +545,8 @@ fn help_says_how_to_call_it() {
         let output = command().args(["--port", "1", option]).output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && output.stderr.is_empty());
-        for word in [
-            "Usage: serve",
-            "--port",
-            "--workers",
-            "--host",
-            "--header-timeout",
-            "FOLDER",
-        ] {
+        for word in ["Usage: serve", "--port", "--workers", "--host", "--header-timeout", "FOLDER"]
+        {
             assert!(said.contains(word), "{word} is not in {said}");
         }
     }
@@ -697,10 +567,7 @@ fn bad_arguments_are_refused_by_name() {
         (&["--port="], "--port "),
         (&["--workers", "0"], "--workers 0"),
         (&["--workers", "two"], "--workers two"),
-        (
-            &["--workers", "18446744073709551616"],
-            "--workers 18446744073709551616",
-        ),
+        (&["--workers", "18446744073709551616"], "--workers 18446744073709551616"),
         (&["--workers", "1000000000"], "worker"),
         (&["--header-timeout", "0"], "--header-timeout 0"),
         (&["--header-timeout", "nan"], "--header-timeout nan"),
@@ -715,15 +582,8 @@ fn bad_arguments_are_refused_by_name() {
     ] {
         let output = command().args(args).stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(
-            (output.status.code(), output.stdout.len()),
-            (Some(2), 0),
-            "{args:?}: {said}"
-        );
-        assert!(
-            said.starts_with("serve: ") && said.contains(wrong),
-            "{args:?}: {said}"
-        );
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}: {said}");
+        assert!(said.starts_with("serve: ") && said.contains(wrong), "{args:?}: {said}");
         assert!(said.contains("--help"), "{args:?}: {said}");
     }
 }

@@ -93,25 +93,16 @@ fn read(io: &mut TenterIo<Recorder>, room: usize) -> Vec<u8> {
 #[test]
 fn a_read_asks_for_about_as_much_as_comes() {
     let gives = vec![2048, 4096, 8192, 10, 10, 10, 10, 0];
-    let mut io = TenterIo::new(Recorder {
-        gives: gives.clone(),
-        ..Recorder::default()
-    });
+    let mut io = TenterIo::new(Recorder { gives: gives.clone(), ..Recorder::default() });
     for given in gives {
         assert_eq!(read(&mut io, 1 << 20), vec![b'r'; given]);
     }
-    assert_eq!(
-        io.into_inner().reads,
-        [2048, 4096, 8192, 16384, 8192, 4096, 2048, 2048]
-    );
+    assert_eq!(io.into_inner().reads, [2048, 4096, 8192, 16384, 8192, 4096, 2048, 2048]);
 }
 
 #[test]
 fn a_read_never_asks_for_more_than_there_is_room_for() {
-    let mut io = TenterIo::new(Recorder {
-        gives: vec![9; 3],
-        ..Recorder::default()
-    });
+    let mut io = TenterIo::new(Recorder { gives: vec![9; 3], ..Recorder::default() });
     assert_eq!(read(&mut io, 5), b"rrrrr");
     assert_eq!(read(&mut io, 0), b"");
     assert_eq!(read(&mut io, 3000), b"rrrrrrrrr");
@@ -121,13 +112,7 @@ fn a_read_never_asks_for_more_than_there_is_room_for() {
 #[test]
 #[should_panic(expected = "the stream says it read 101 bytes into 100")]
 fn a_stream_that_says_it_read_more_than_it_could_is_not_believed() {
-    read(
-        &mut TenterIo::new(Recorder {
-            lies: true,
-            ..Recorder::default()
-        }),
-        100,
-    );
+    read(&mut TenterIo::new(Recorder { lies: true, ..Recorder::default() }), 100);
 }
 
 #[test]
@@ -150,10 +135,7 @@ fn writes_go_through_as_they_are() {
 
 #[test]
 fn a_stream_of_hyper_is_one_of_futures_io() {
-    let hyper_stream = TenterIo::new(Recorder {
-        gives: vec![3, 4],
-        ..Recorder::default()
-    });
+    let hyper_stream = TenterIo::new(Recorder { gives: vec![3, 4], ..Recorder::default() });
     let mut io = TenterIo::new(hyper_stream);
     future::block_on(async {
         let mut text = String::new();
@@ -216,8 +198,7 @@ async fn bodies_of_every_size_go_through_a_server_and_back() {
         let (stream, _) = listener.accept().await.unwrap();
         let mut http = hyper::server::conn::http1::Builder::new();
         http.timer(TenterTimer::new());
-        http.serve_connection(TenterIo::new(stream), service_fn(echo))
-            .await
+        http.serve_connection(TenterIo::new(stream), service_fn(echo)).await
     });
 
     let stream = TcpStream::connect(address).await.unwrap();
@@ -227,10 +208,8 @@ async fn bodies_of_every_size_go_through_a_server_and_back() {
     for size in [0, 1, 2047, 2048, 2049, 100_000, 5_000_000, 3] {
         let content: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
         let body = Full::new(Bytes::from(content.clone()));
-        let request = Request::post("/")
-            .header("host", "localhost")
-            .body(body)
-            .unwrap();
+        let request = Request::post("/").header("host", "localhost").body(body).unwrap();
+        client.ready().await.unwrap();
         let response = client.send_request(request).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         assert!(body == content, "{size} bytes came back otherwise");

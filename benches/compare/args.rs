@@ -86,12 +86,8 @@ fn parse_plan(mut args: impl Iterator<Item = String>) -> Result<Command, String>
             Some((flag, value)) => (flag, Some(value.to_owned())),
             None => (arg.as_str(), None),
         };
-        let mut value = || {
-            attached
-                .clone()
-                .or_else(|| args.next())
-                .ok_or(format!("{flag} needs a value"))
-        };
+        let mut value =
+            || attached.clone().or_else(|| args.next()).ok_or(format!("{flag} needs a value"));
         match flag {
             "--help" | "-h" => return Ok(Command::Help),
             // What cargo adds.
@@ -136,10 +132,7 @@ fn positive(flag: &str, text: &str) -> Result<usize, String> {
 }
 
 fn row_names() -> String {
-    ROWS.iter()
-        .map(|row| row.name)
-        .collect::<Vec<_>>()
-        .join(", ")
+    ROWS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
 }
 
 fn runtime_names() -> String {
@@ -185,17 +178,12 @@ impl Command {
     /// The arguments that [`parse`] reads as this command, of those that a comparison gives.
     pub(crate) fn args(&self) -> Vec<String> {
         match self {
-            Command::Sample {
-                row,
-                runtime,
-                workers,
-                ops,
-            } => words(&[&"--sample", &row.name, &runtime.name(), workers, ops]),
-            Command::Serve {
-                service,
-                runtime,
-                workers,
-            } => words(&[&"--serve", &service.name(), &runtime.name(), workers]),
+            Command::Sample { row, runtime, workers, ops } => {
+                words(&[&"--sample", &row.name, &runtime.name(), workers, ops])
+            }
+            Command::Serve { service, runtime, workers } => {
+                words(&[&"--serve", &service.name(), &runtime.name(), workers])
+            }
             Command::Load { load, server } => words(&[
                 &"--load",
                 &load.service.name(),

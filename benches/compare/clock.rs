@@ -48,10 +48,7 @@ impl Sub for Usage {
 /// The resident set of this process in bytes.
 pub(crate) fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("procfs is mounted");
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .expect("statm has a second field");
+    let pages = statm.split_whitespace().nth(1).expect("statm has a second field");
     pages.parse::<u64>().expect("a number of pages") * rustix::param::page_size() as u64
 }
 

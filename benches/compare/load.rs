@@ -42,9 +42,7 @@ impl Service {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Service> {
-        Service::ALL
-            .into_iter()
-            .find(|service| service.name() == name)
+        Service::ALL.into_iter().find(|service| service.name() == name)
     }
 }
 
@@ -55,13 +53,7 @@ impl Service {
 /// - The system's, if it refuses.
 pub(crate) fn raise_descriptor_limit() -> io::Result<()> {
     let limit = getrlimit(Resource::Nofile);
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    )?;
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(())
 }
 
@@ -84,9 +76,7 @@ pub(crate) struct Load {
 /// - Any error on a connection: the load is part of the measurement, and must not fail.
 pub(crate) fn run(load: Load, server: SocketAddr) -> io::Result<()> {
     raise_descriptor_limit()?;
-    let Load {
-        connections, ops, ..
-    } = load;
+    let Load { connections, ops, .. } = load;
     let sample = match load.service {
         Service::Echo | Service::Churn => {
             let mut requests = RequestLoad::new(load, server)?;
@@ -137,9 +127,7 @@ fn stream_load(server: SocketAddr, connections: usize, mebibytes: usize) -> io::
     };
     thread::scope(|scope| {
         let senders: Vec<_> = (0..connections).map(|_| scope.spawn(send)).collect();
-        senders
-            .into_iter()
-            .try_for_each(|sender| sender.join().expect("no sender panics"))
+        senders.into_iter().try_for_each(|sender| sender.join().expect("no sender panics"))
     })
 }
 
@@ -238,11 +226,7 @@ impl RequestLoad {
         stream.set_nonblocking(true)?;
         let data = epoll::EventData::new_u64(index as u64);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-        Ok(Connection {
-            stream,
-            since,
-            received: 0,
-        })
+        Ok(Connection { stream, since, received: 0 })
     }
 }
 

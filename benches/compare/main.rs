@@ -52,20 +52,11 @@ fn run_command(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Help => print!("{}", args::help()),
         Command::Compare(plan) => return compare(&plan),
-        Command::Sample {
-            row,
-            runtime,
-            workers,
-            ops,
-        } => {
+        Command::Sample { row, runtime, workers, ops } => {
             start_watchdog();
             rows::measure(row, runtime, workers, ops)?.print();
         }
-        Command::Serve {
-            service,
-            runtime,
-            workers,
-        } => {
+        Command::Serve { service, runtime, workers } => {
             start_watchdog();
             rows::tcp::serve(service, runtime, workers)?;
         }
@@ -84,11 +75,7 @@ fn compare(plan: &Plan) -> io::Result<ExitCode> {
         let start = Instant::now();
         rows.push(run::compare(plan, row));
         let (done, all) = (index + 1, plan.rows.len());
-        eprintln!(
-            "{done}/{all} {} ({:.1} s)",
-            row.name,
-            start.elapsed().as_secs_f64()
-        );
+        eprintln!("{done}/{all} {} ({:.1} s)", row.name, start.elapsed().as_secs_f64());
     }
     print!("{}", report::markdown(plan, &rows));
     if let Some(path) = &plan.json {
@@ -97,15 +84,8 @@ fn compare(plan: &Plan) -> io::Result<ExitCode> {
     if let Some(path) = &plan.svg {
         std::fs::write(path, report::svg(plan, &rows))?;
     }
-    let failed = rows
-        .iter()
-        .flat_map(|row| &row.results)
-        .any(|result| result.failure.is_some());
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let failed = rows.iter().flat_map(|row| &row.results).any(|result| result.failure.is_some());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn start_watchdog() {

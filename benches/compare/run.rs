@@ -45,11 +45,7 @@ impl Compared {
     pub(crate) fn ratio(&self, runtime: Runtime, metric: Metric) -> Option<f64> {
         let tokio = self.median(Runtime::Tokio, metric)?;
         let own = self.median(runtime, metric)?;
-        let ratio = if metric == Metric::OpsPerSecond {
-            own / tokio
-        } else {
-            tokio / own
-        };
+        let ratio = if metric == Metric::OpsPerSecond { own / tokio } else { tokio / own };
         (ratio.is_finite() && ratio > 0.0).then_some(ratio)
     }
 
@@ -61,18 +57,11 @@ impl Compared {
 /// Runs every round of `row`.
 pub(crate) fn compare(plan: &Plan, row: &'static Row) -> Compared {
     let has_row = |runtime: &&Runtime| **runtime != Runtime::Floor || row.has_floor();
-    let mut results: Vec<_> = plan
-        .runtimes
-        .iter()
-        .filter(has_row)
-        .map(|&runtime| RuntimeResult::new(runtime))
-        .collect();
+    let mut results: Vec<_> =
+        plan.runtimes.iter().filter(has_row).map(|&runtime| RuntimeResult::new(runtime)).collect();
     for _ in 0..plan.rounds {
         for result in &mut results {
-            result.add(
-                row,
-                sample(row, result.runtime, plan.workers, plan.ops(row)),
-            );
+            result.add(row, sample(row, result.runtime, plan.workers, plan.ops(row)));
         }
     }
     let counted = counts_system_calls(row) && strace_works();
@@ -92,12 +81,7 @@ pub(crate) fn compare(plan: &Plan, row: &'static Row) -> Compared {
 impl RuntimeResult {
     fn new(runtime: Runtime) -> RuntimeResult {
         let (samples, medians) = (Vec::new(), Sample::default());
-        RuntimeResult {
-            runtime,
-            samples,
-            medians,
-            failure: None,
-        }
+        RuntimeResult { runtime, samples, medians, failure: None }
     }
 
     fn add(&mut self, row: &Row, sample: io::Result<Sample>) {
@@ -114,12 +98,7 @@ impl RuntimeResult {
 fn sample(row: &'static Row, runtime: Runtime, workers: usize, ops: usize) -> io::Result<Sample> {
     match row.kind {
         Kind::Warm | Kind::Fresh => {
-            let command = Command::Sample {
-                row,
-                runtime,
-                workers,
-                ops,
-            };
+            let command = Command::Sample { row, runtime, workers, ops };
             let mut part = Part::start(&command, None)?;
             let text = part.rest()?;
             part.end()?;
@@ -128,12 +107,7 @@ fn sample(row: &'static Row, runtime: Runtime, workers: usize, ops: usize) -> io
         Kind::Server(service, connections) => {
             let mut server = Server::start(service, runtime, workers, None)?;
             let pause = Duration::ZERO;
-            let sample = server.load(Load {
-                service,
-                connections,
-                ops,
-                pause,
-            })?;
+            let sample = server.load(Load { service, connections, ops, pause })?;
             server.part.end()?;
             Ok(sample)
         }
@@ -157,15 +131,8 @@ fn system_calls(row: &'static Row, runtime: Runtime, workers: usize) -> io::Resu
     let ops = match row.kind {
         Kind::Warm | Kind::Fresh => {
             let ops = TRACED_WAKES;
-            let mut part = Part::start(
-                &Command::Sample {
-                    row,
-                    runtime,
-                    workers,
-                    ops,
-                },
-                Some(&log),
-            )?;
+            let mut part =
+                Part::start(&Command::Sample { row, runtime, workers, ops }, Some(&log))?;
             part.rest()?;
             part.end()?;
             ops
@@ -178,12 +145,7 @@ fn system_calls(row: &'static Row, runtime: Runtime, workers: usize) -> io::Resu
                 _ => (TRACED_REQUESTS, Duration::ZERO),
             };
             let mut server = Server::start(service, runtime, workers, Some(&log))?;
-            server.load(Load {
-                service,
-                connections,
-                ops,
-                pause,
-            })?;
+            server.load(Load { service, connections, ops, pause })?;
             server.part.end()?;
             ops
         }
@@ -224,24 +186,14 @@ impl Part {
             Some(log) => traced(program, log),
             None => process::Command::new(program),
         };
-        let mut child = process
-            .args(command.args())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            process.args(command.args()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
-        Ok(Part {
-            child,
-            stdout: BufReader::new(stdout),
-        })
+        Ok(Part { child, stdout: BufReader::new(stdout) })
     }
 
     fn send_line(&mut self) -> io::Result<()> {
-        self.child
-            .stdin
-            .as_mut()
-            .expect("standard input is piped")
-            .write_all(b"\n")
+        self.child.stdin.as_mut().expect("standard input is piped").write_all(b"\n")
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -249,9 +201,7 @@ impl Part {
         self.stdout.read_line(&mut line)?;
         match line.strip_suffix('\n') {
             Some(line) => Ok(line.to_owned()),
-            None => Err(io::Error::other(format!(
-                "the process ended early, after {line:?}"
-            ))),
+            None => Err(io::Error::other(format!("the process ended early, after {line:?}"))),
         }
     }
 
@@ -283,10 +233,7 @@ impl Drop for Part {
 /// The pause between wakes is the bench's own, so its call is not counted.
 fn traced(program: PathBuf, log: &Path) -> process::Command {
     let mut strace = process::Command::new("strace");
-    strace
-        .args(["-f", "-s", "0", "-e", "trace=!clock_nanosleep", "-o"])
-        .arg(log)
-        .arg(program);
+    strace.args(["-f", "-s", "0", "-e", "trace=!clock_nanosleep", "-o"]).arg(log).arg(program);
     strace
 }
 
@@ -303,30 +250,15 @@ impl Server {
         workers: usize,
         log: Option<&Path>,
     ) -> io::Result<Server> {
-        let mut part = Part::start(
-            &Command::Serve {
-                service,
-                runtime,
-                workers,
-            },
-            log,
-        )?;
+        let mut part = Part::start(&Command::Serve { service, runtime, workers }, log)?;
         let line = part.line()?;
-        let address = line
-            .parse()
-            .map_err(|_| io::Error::other(format!("no address: {line}")))?;
+        let address = line.parse().map_err(|_| io::Error::other(format!("no address: {line}")))?;
         Ok(Server { part, address })
     }
 
     /// Loads the server from another process, and joins what both measured.
     fn load(&mut self, load: Load) -> io::Result<Sample> {
-        let mut part = Part::start(
-            &Command::Load {
-                load,
-                server: self.address,
-            },
-            None,
-        )?;
+        let mut part = Part::start(&Command::Load { load, server: self.address }, None)?;
         part.line()?;
         let (before, noop_before) = self.usage()?;
         part.send_line()?;

@@ -13,13 +13,14 @@ pub(crate) enum Metric {
     Syscalls,
     P50Ns,
     P99Ns,
+    MeanLateNs,
     LateNs,
     OpsPerSecond,
     Bytes,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Metric; 10] = [
+    pub(crate) const ALL: [Metric; 11] = [
         Metric::WallNs,
         Metric::CpuNs,
         Metric::Switches,
@@ -27,6 +28,7 @@ impl Metric {
         Metric::Syscalls,
         Metric::P50Ns,
         Metric::P99Ns,
+        Metric::MeanLateNs,
         Metric::LateNs,
         Metric::OpsPerSecond,
         Metric::Bytes,
@@ -42,6 +44,7 @@ impl Metric {
             Metric::Syscalls => "system_calls",
             Metric::P50Ns => "p50_ns",
             Metric::P99Ns => "p99_ns",
+            Metric::MeanLateNs => "mean_late_ns",
             Metric::LateNs => "last_late_ns",
             Metric::OpsPerSecond => "ops_per_second",
             Metric::Bytes => "bytes",
@@ -115,11 +118,7 @@ fn parse_line(line: &str) -> Option<(Metric, f64)> {
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
-    if values.len() % 2 == 1 {
-        values[middle]
-    } else {
-        (values[middle - 1] + values[middle]) / 2.0
-    }
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
 /// The value below which `share` (0 to 1) of `values` lie. `values` must not be empty.

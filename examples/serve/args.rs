@@ -74,27 +74,18 @@ impl Args {
             }
         }
         let address = SocketAddr::new(host, port);
-        Ok(Some(Args {
-            address,
-            workers,
-            header_timeout,
-            folder,
-        }))
+        Ok(Some(Args { address, workers, header_timeout, folder }))
     }
 }
 
 fn parse<T: std::str::FromStr>(option: &str, value: &str, wanted: &str) -> Result<T, String> {
-    value
-        .parse()
-        .map_err(|_| format!("{option} {value}: not {wanted}"))
+    value.parse().map_err(|_| format!("{option} {value}: not {wanted}"))
 }
 
 /// Parses a time of more than nothing and at most an hour.
 fn seconds(option: &str, value: &str) -> Result<Duration, String> {
     match value.parse::<f64>() {
         Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(format!(
-            "{option} {value}: not a number of seconds from 0 to 3600"
-        )),
+        _ => Err(format!("{option} {value}: not a number of seconds from 0 to 3600")),
     }
 }

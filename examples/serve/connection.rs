@@ -31,8 +31,7 @@ pub(crate) async fn serve(stream: TcpStream, site: &Site) {
     // Without it a small response may wait for an acknowledgement; it is no loss if it fails.
     let _ = stream.set_nodelay(true);
     let mut http = http1::Builder::new();
-    http.timer(TenterTimer::new())
-        .header_read_timeout(site.header_timeout);
+    http.timer(TenterTimer::new()).header_read_timeout(site.header_timeout);
     http.max_header_size(HEAD_BYTES_MAX);
     let service = service_fn(|request| {
         Box::pin(async move { Ok::<_, Infallible>(answer(request, site).await) })
@@ -72,9 +71,7 @@ async fn answer(request: Request<Incoming>, site: &Site) -> Response {
     let (head, body) = request.into_parts();
     if let Err((status, why)) = discard(body, site.header_timeout).await {
         let mut response = text(status, why);
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return response;
     }
     crate::route(&head, site).await

@@ -43,17 +43,11 @@ impl Folder {
     fn open(&self, name: &Path) -> io::Result<(File, u64)> {
         let path = self.root.join(name).canonicalize()?;
         if !path.starts_with(&self.root) {
-            return Err(io::Error::new(
-                ErrorKind::NotFound,
-                "a link out of the folder",
-            ));
+            return Err(io::Error::new(ErrorKind::NotFound, "a link out of the folder"));
         }
         // Opening a named pipe would wait for its writer; what is no file is refused below.
         let nonblock = rustix::fs::OFlags::NONBLOCK.bits();
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblock as i32)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(nonblock as i32).open(path)?;
         let metadata = file.metadata()?;
         match metadata.is_file() {
             true => Ok((file, metadata.len())),
@@ -77,10 +71,7 @@ pub(crate) async fn file(folder: Arc<Folder>, name: &str) -> Response {
     let mut response = Response::new(StreamBody::new(pieces(file, length)).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -101,10 +92,7 @@ fn decode(name: &str) -> Result<PathBuf, (StatusCode, &'static str)> {
         }
     }
     let path = PathBuf::from(OsString::from_vec(bytes));
-    match path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)))
-    {
+    match path.components().all(|part| matches!(part, Component::Normal(_))) {
         true => Ok(path),
         false => Err((StatusCode::FORBIDDEN, "this name leads out of the folder")),
     }
@@ -112,10 +100,7 @@ fn decode(name: &str) -> Result<PathBuf, (StatusCode, &'static str)> {
 
 fn refusal(error: &io::Error) -> Response {
     let too_many_open = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
-    if too_many_open
-        .iter()
-        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
-    {
+    if too_many_open.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
         return text(StatusCode::SERVICE_UNAVAILABLE, "too many open files");
     }
     match error.kind() {

@@ -37,11 +37,7 @@ pub(crate) fn html(page: &'static str) -> Response {
 
 /// A line of plain text.
 pub(crate) fn text(status: StatusCode, line: impl Into<String>) -> Response {
-    respond(
-        status,
-        "text/plain; charset=utf-8",
-        (line.into() + "\n").into(),
-    )
+    respond(status, "text/plain; charset=utf-8", (line.into() + "\n").into())
 }
 
 /// The runtime's counters, in the text format of Prometheus.
@@ -50,55 +46,19 @@ pub(crate) fn metrics(metrics: &RuntimeMetrics) -> Response {
     let gauges = [
         ("workers", "Threads that run tasks.", m.workers()),
         ("live_tasks", "Tasks that have not ended.", m.live_tasks()),
-        (
-            "queued_tasks",
-            "Tasks in queues, about to be polled.",
-            m.queued_tasks(),
-        ),
-        (
-            "blocking_threads",
-            "Threads of the blocking pool.",
-            m.blocking_threads(),
-        ),
-        (
-            "blocking_idle_threads",
-            "Those that wait for work.",
-            m.blocking_idle_threads(),
-        ),
-        (
-            "blocking_queued",
-            "Closures that wait for a thread.",
-            m.blocking_queued(),
-        ),
+        ("queued_tasks", "Tasks in queues, about to be polled.", m.queued_tasks()),
+        ("blocking_threads", "Threads of the blocking pool.", m.blocking_threads()),
+        ("blocking_idle_threads", "Those that wait for work.", m.blocking_idle_threads()),
+        ("blocking_queued", "Closures that wait for a thread.", m.blocking_queued()),
     ];
     let counters = [
-        (
-            "injected",
-            "Tasks that became due on a thread that was no worker.",
-            m.injected(),
-        ),
+        ("injected", "Tasks that became due on a thread that was no worker.", m.injected()),
         ("polls", "Polls of tasks.", m.polls()),
-        (
-            "steals",
-            "Times a worker took tasks from another's queue.",
-            m.steals(),
-        ),
+        ("steals", "Times a worker took tasks from another's queue.", m.steals()),
         ("parks", "Times a worker slept.", m.parks()),
-        (
-            "wakes",
-            "Times a worker woke another to look for work.",
-            m.wakes(),
-        ),
-        (
-            "noop_wakes",
-            "Times a worker was woken so and found none.",
-            m.noop_wakes(),
-        ),
-        (
-            "driver_turns",
-            "Turns of the I/O and timer driver.",
-            m.driver_turns(),
-        ),
+        ("wakes", "Times a worker woke another to look for work.", m.wakes()),
+        ("noop_wakes", "Times a worker was woken so and found none.", m.noop_wakes()),
+        ("driver_turns", "Turns of the I/O and timer driver.", m.driver_turns()),
     ];
     let mut page = String::new();
     for (name, help, value) in gauges {
@@ -109,21 +69,13 @@ pub(crate) fn metrics(metrics: &RuntimeMetrics) -> Response {
         let name = format!("tenter_{name}_total");
         page += &format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
     }
-    respond(
-        StatusCode::OK,
-        "text/plain; version=0.0.4; charset=utf-8",
-        page.into(),
-    )
+    respond(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", page.into())
 }
 
 fn respond(status: StatusCode, content_type: &'static str, body: Bytes) -> Response {
-    let body = Full::new(body)
-        .map_err(|never| match never {})
-        .boxed_unsync();
+    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -4,7 +4,26 @@ mod blocking;
 mod controls;
 mod join;
 mod owned;
+mod scheduler;
 mod source;
 mod support;
 mod task;
 mod timers;
+
+/// Parts of the scheduler, compiled once more, for models that are smaller than the whole.
+#[path = "."]
+mod parts {
+    #[path = "../../src/scheduler/idle.rs"]
+    mod idle;
+    #[path = "../../src/scheduler/park.rs"]
+    mod park;
+    #[path = "../../src/scheduler/queue.rs"]
+    mod queue;
+
+    #[path = "idle.rs"]
+    mod idle_models;
+    #[path = "park.rs"]
+    mod park_models;
+    #[path = "queue.rs"]
+    mod queue_models;
+}

@@ -92,16 +92,21 @@ model! {
 }
 
 model! {
-    fn a_timer_dropped_as_it_fires_leaves_nothing_behind() {
+    fn a_timer_dropped_as_others_fire_leaves_nothing_behind() {
         let driver = driver();
-        let parker = Parker::new();
-        let timer = set(&driver, WORKER, SOON, &parker);
+        let (due, dropped) = (Parker::new(), Parker::new());
+        let first = set(&driver, WORKER, SOON, &due);
+        let second = set(&driver, WORKER, SOON, &due);
+        let third = set(&driver, WORKER, 2 * LATER, &dropped);
         let_time_pass_to(LATER);
         let turning = Arc::clone(&driver);
         let turner = spawn(move || turn(&turning));
-        drop(timer);
+        drop(second);
+        drop(third);
         turner.join().unwrap();
-        assert_eq!(Arc::strong_count(&parker), 1, "the waker is gone");
+        assert_eq!(Arc::strong_count(&dropped), 1, "the waker is gone");
+        assert!(matches!(due.wakes(), 1 | 2));
+        drop(first);
     }
     catches "timers: a dropped timer stays set"
 }

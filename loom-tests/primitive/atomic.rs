@@ -1,5 +1,47 @@
-//! Atomic integers, pointers and fences: loom's.
+//! Atomic integers, pointers and fences: loom's, whose drop is an access too.
+//!
+//! The memory of an atomic is freed by somebody, and everybody else's accesses must have happened
+//! before. loom does not know of the free; the wrappers tell it, so that a use after free is seen.
 
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+use std::ops::Deref;
+
+pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
+
+macro_rules! atomics {
+    ($($name:ident $(<$t:ident>)? ($value:ty) = $inner:ty;)+) => {
+        $(
+            #[derive(Debug)]
+            pub(crate) struct $name $(<$t>)? ($inner);
+
+            impl $(<$t>)? $name $(<$t>)? {
+                #[track_caller]
+                pub(crate) fn new(value: $value) -> Self {
+                    Self(<$inner>::new(value))
+                }
+            }
+
+            impl $(<$t>)? Deref for $name $(<$t>)? {
+                type Target = $inner;
+
+                fn deref(&self) -> &$inner {
+                    &self.0
+                }
+            }
+
+            impl $(<$t>)? Drop for $name $(<$t>)? {
+                fn drop(&mut self) {
+                    if !std::thread::panicking() {
+                        self.0.with_mut(|_| ());
+                    }
+                }
+            }
+        )+
+    };
+}
+
+atomics! {
+    AtomicU32 (u32) = loom::sync::atomic::AtomicU32;
+    AtomicU64 (u64) = loom::sync::atomic::AtomicU64;
+    AtomicUsize (usize) = loom::sync::atomic::AtomicUsize;
+    AtomicPtr<T> (*mut T) = loom::sync::atomic::AtomicPtr<T>;
+}

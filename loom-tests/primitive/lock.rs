@@ -18,33 +18,40 @@ use loom::thread::Thread;
 
 /// A mutual exclusion lock.
 #[derive(Debug, Default)]
-pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+pub(crate) struct Mutex<T> {
+    mutex: loom::sync::Mutex<T>,
+    /// Tells loom that an attempt to lock depends on the unlocking before it, which it does not
+    /// think of by itself: the failure of an attempt would hardly be explored.
+    attempts: AtomicUsize,
+}
 
 /// The right to the data of a [`Mutex`].
 #[derive(Debug)]
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
     guard: loom::sync::MutexGuard<'a, T>,
+    attempted: bool,
 }
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(loom::sync::Mutex::new(value))
+        Self { mutex: loom::sync::Mutex::new(value), attempts: AtomicUsize::new(0) }
     }
 
     pub(crate) fn into_inner(self) -> T {
-        self.0.into_inner().unwrap()
+        self.mutex.into_inner().unwrap()
     }
 
     #[track_caller]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard { mutex: self, guard: self.0.lock().unwrap() }
+        MutexGuard { mutex: self, guard: self.mutex.lock().unwrap(), attempted: false }
     }
 
     #[track_caller]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        let guard = self.0.try_lock().ok()?;
-        Some(MutexGuard { mutex: self, guard })
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        let guard = self.mutex.try_lock().ok()?;
+        Some(MutexGuard { mutex: self, guard, attempted: true })
     }
 }
 
@@ -59,6 +66,14 @@ impl<T> Deref for MutexGuard<'_, T> {
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
+    }
+}
+
+impl<T> Drop for MutexGuard<'_, T> {
+    fn drop(&mut self) {
+        if self.attempted && !std::thread::panicking() {
+            self.mutex.attempts.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -177,3 +192,6 @@ pub(crate) fn let_time_pass() {
         }
     }
 }
+
+/// The spin lock promises what the mutex does.
+pub(crate) type SpinLock<T> = Mutex<T>;

@@ -34,10 +34,7 @@ impl Args {
     pub(crate) fn builder_calls(&self, workers: Option<usize>) -> TokenStream {
         let workers = workers.filter(|_| !self.has("worker_threads"));
         let workers = workers.map(|count| quote!(.worker_threads(#count)));
-        let calls = self
-            .calls
-            .iter()
-            .map(|(name, value)| quote!(.#name(#value)));
+        let calls = self.calls.iter().map(|(name, value)| quote!(.#name(#value)));
         quote!(#workers #(#calls)*)
     }
 
@@ -112,13 +109,13 @@ fn count(name: &Ident, value: Expr) -> Result<TokenStream> {
     };
     match &value {
         Expr::Path(ExprPath { .. }) => Ok(value.to_token_stream()),
-        Expr::Lit(ExprLit {
-            lit: Lit::Int(int), ..
-        }) if matches!(int.suffix(), "" | "usize") => match int.base10_parse::<usize>() {
-            Ok(0) => wrong(int.span()),
-            Ok(_) => Ok(value.to_token_stream()),
-            Err(error) => Err(Error::new(int.span(), format!("`{name}`: {error}"))),
-        },
+        Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) if matches!(int.suffix(), "" | "usize") => {
+            match int.base10_parse::<usize>() {
+                Ok(0) => wrong(int.span()),
+                Ok(_) => Ok(value.to_token_stream()),
+                Err(error) => Err(Error::new(int.span(), format!("`{name}`: {error}"))),
+            }
+        }
         other => wrong(span_of(other)),
     }
 }
@@ -127,13 +124,10 @@ fn count(name: &Ident, value: Expr) -> Result<TokenStream> {
 fn thread_name(value: Expr) -> Result<TokenStream> {
     let message = match &value {
         Expr::Path(_) => return Ok(value.to_token_stream()),
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(name),
-            ..
-        }) if name.value().contains('\0') => "`thread_name` can not hold a NUL",
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(_), ..
-        }) => return Ok(value.to_token_stream()),
+        Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) if name.value().contains('\0') => {
+            "`thread_name` can not hold a NUL"
+        }
+        Expr::Lit(ExprLit { lit: Lit::Str(_), .. }) => return Ok(value.to_token_stream()),
         _ => "`thread_name` takes a string, or a constant",
     };
     Err(Error::new(span_of(&value), message))
@@ -154,7 +148,5 @@ fn krate(name: &Ident, input: ParseStream<'_>) -> Result<Path> {
 /// Returns the place of the first token, which stable Rust can point at.
 fn span_of(tokens: &impl ToTokens) -> Span {
     let mut tokens = tokens.to_token_stream().into_iter();
-    tokens
-        .next()
-        .map_or_else(Span::call_site, |token| token.span())
+    tokens.next().map_or_else(Span::call_site, |token| token.span())
 }

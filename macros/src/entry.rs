@@ -47,10 +47,7 @@ impl Entry {
         let sig = &function.sig;
         let attribute = self.attribute();
         let refuse = |span: Span, message: &str| {
-            Err(Error::new(
-                span,
-                format!("the function under `{attribute}` {message}"),
-            ))
+            Err(Error::new(span, format!("the function under `{attribute}` {message}")))
         };
         if sig.asyncness.is_none() {
             return refuse(sig.fn_token.span, "must be `async`");
@@ -65,16 +62,10 @@ impl Entry {
             return refuse(abi.extern_token.span, "can not be `extern`");
         }
         if !sig.generics.params.is_empty() || sig.generics.where_clause.is_some() {
-            return refuse(
-                sig.ident.span(),
-                "can not be generic: nobody names its parameters",
-            );
+            return refuse(sig.ident.span(), "can not be generic: nobody names its parameters");
         }
         if !sig.inputs.is_empty() || sig.variadic.is_some() {
-            return refuse(
-                sig.ident.span(),
-                "can not take arguments: nobody passes them",
-            );
+            return refuse(sig.ident.span(), "can not take arguments: nobody passes them");
         }
         if self == Entry::Test {
             if let Some(test) = function.attrs.iter().find(|attr| is_test(attr)) {
@@ -90,19 +81,11 @@ impl Entry {
     /// The body stays an `async fn` of the same name and return type inside it: types are inferred,
     /// and errors are worded, as without the attribute.
     fn start_runtime(self, args: &Args, function: &Function) -> TokenStream {
-        let Function {
-            attrs,
-            vis,
-            sig,
-            body,
-        } = function;
+        let Function { attrs, vis, sig, body } = function;
         let krate = args.krate();
         let (test, workers) = match self {
             Entry::Main => (None, None),
-            Entry::Test => (
-                Some(quote!(#[::core::prelude::v1::test])),
-                Some(TEST_WORKERS),
-            ),
+            Entry::Test => (Some(quote!(#[::core::prelude::v1::test])), Some(TEST_WORKERS)),
         };
         let calls = args.builder_calls(workers);
         let expect = format!("{}: the runtime can not be built", self.attribute());
@@ -147,21 +130,13 @@ impl Parse for Function {
         let vis = input.parse()?;
         let sig = input.parse()?;
         let body: Group = input.parse()?;
-        Ok(Function {
-            attrs,
-            vis,
-            sig,
-            body: body.to_token_stream(),
-        })
+        Ok(Function { attrs, vis, sig, body: body.to_token_stream() })
     }
 }
 
 /// Tells whether `attr` is a `#[test]`, whatever crate's.
 fn is_test(attr: &Attribute) -> bool {
-    attr.path()
-        .segments
-        .last()
-        .is_some_and(|last| last.ident == "test")
+    attr.path().segments.last().is_some_and(|last| last.ident == "test")
 }
 
 #[cfg(test)]
@@ -179,60 +154,26 @@ mod tests {
     fn assert_refused(entry: Entry, args: &str, item: &str, message: &str) {
         let code = expanded(entry, args, item);
         assert!(code.contains("compile_error"), "accepted: {code}");
-        assert!(
-            code.contains(message),
-            "not the message `{message}`: {code}"
-        );
-        assert!(
-            !code.contains("Runtime"),
-            "starts a runtime all the same: {code}"
-        );
+        assert!(code.contains(message), "not the message `{message}`: {code}");
+        assert!(!code.contains("Runtime"), "starts a runtime all the same: {code}");
     }
 
     #[track_caller]
     fn assert_calls(entry: Entry, args: &str, calls: &str) {
         let code = expanded(entry, args, "async fn main() {}").replace(' ', "");
-        assert!(
-            code.contains(&format!("Runtime::builder(){calls}.build()")),
-            "{code}"
-        );
+        assert!(code.contains(&format!("Runtime::builder(){calls}.build()")), "{code}");
     }
 
     #[test]
     fn what_can_not_be_started_is_refused() {
         for entry in [Entry::Main, Entry::Test] {
             assert_refused(entry, "", "fn main() {}", "must be `async`");
-            assert_refused(
-                entry,
-                "",
-                "async fn main(a: u8) {}",
-                "can not take arguments",
-            );
-            assert_refused(
-                entry,
-                "",
-                "async fn main(&self) {}",
-                "can not take arguments",
-            );
+            assert_refused(entry, "", "async fn main(a: u8) {}", "can not take arguments");
+            assert_refused(entry, "", "async fn main(&self) {}", "can not take arguments");
             assert_refused(entry, "", "async fn main<T>() {}", "can not be generic");
-            assert_refused(
-                entry,
-                "",
-                "async fn main() where u8: Copy {}",
-                "can not be generic",
-            );
-            assert_refused(
-                entry,
-                "",
-                "async unsafe fn main() {}",
-                "can not be `unsafe`",
-            );
-            assert_refused(
-                entry,
-                "",
-                "async extern \"C\" fn main() {}",
-                "can not be `extern`",
-            );
+            assert_refused(entry, "", "async fn main() where u8: Copy {}", "can not be generic");
+            assert_refused(entry, "", "async unsafe fn main() {}", "can not be `unsafe`");
+            assert_refused(entry, "", "async extern \"C\" fn main() {}", "can not be `extern`");
             assert_refused(entry, "", "struct Main;", "expected");
             assert_refused(entry, "", "async fn main();", "expected");
         }
@@ -242,12 +183,7 @@ mod tests {
     fn a_test_under_a_second_test_attribute_is_refused() {
         let item = "#[test] async fn name() {}";
         assert_refused(Entry::Test, "", item, "makes a `#[test]` itself");
-        assert_refused(
-            Entry::Test,
-            "",
-            "#[tokio::test] async fn name() {}",
-            "makes a `#[test]`",
-        );
+        assert_refused(Entry::Test, "", "#[tokio::test] async fn name() {}", "makes a `#[test]`");
         assert!(!expanded(Entry::Test, "", "#[ignore] async fn name() {}").contains("error"));
     }
 
@@ -256,55 +192,24 @@ mod tests {
         let item = "async fn main() {}";
         assert_refused(Entry::Main, "workers = 2", item, "unknown option `workers`");
         assert_refused(Entry::Main, "workers = 2", item, "`worker_threads`");
-        assert_refused(
-            Entry::Main,
-            "flavor = \"x\"",
-            item,
-            "unknown option `flavor`",
-        );
+        assert_refused(Entry::Main, "flavor = \"x\"", item, "unknown option `flavor`");
         assert_refused(Entry::Main, "4", item, "expected an option");
-        assert_refused(
-            Entry::Main,
-            "\"worker_threads\"",
-            item,
-            "expected an option",
-        );
+        assert_refused(Entry::Main, "\"worker_threads\"", item, "expected an option");
     }
 
     #[test]
     fn a_value_that_an_option_can_not_take_is_refused() {
         let item = "async fn main() {}";
         let at_least_one = "takes an integer of at least 1";
-        for name in [
-            "worker_threads",
-            "max_blocking_threads",
-            "thread_stack_size",
-        ] {
-            for value in [
-                "0", "0usize", "0x0", "-1", "1.5", "\"2\"", "true", "2u8", "1 + 1",
-            ] {
-                assert_refused(
-                    Entry::Main,
-                    &format!("{name} = {value}"),
-                    item,
-                    at_least_one,
-                );
+        for name in ["worker_threads", "max_blocking_threads", "thread_stack_size"] {
+            for value in ["0", "0usize", "0x0", "-1", "1.5", "\"2\"", "true", "2u8", "1 + 1"] {
+                assert_refused(Entry::Main, &format!("{name} = {value}"), item, at_least_one);
             }
         }
         let huge = "worker_threads = 99999999999999999999999";
-        assert_refused(
-            Entry::Main,
-            huge,
-            item,
-            "`worker_threads`: number too large",
-        );
+        assert_refused(Entry::Main, huge, item, "`worker_threads`: number too large");
         assert_refused(Entry::Main, "thread_name = 7", item, "takes a string");
-        assert_refused(
-            Entry::Main,
-            "thread_name = \"a\\0\"",
-            item,
-            "can not hold a NUL",
-        );
+        assert_refused(Entry::Main, "thread_name = \"a\\0\"", item, "can not hold a NUL");
         assert_refused(Entry::Main, "crate = 7", item, "takes a path");
         assert_refused(Entry::Main, "crate = \"a b\"", item, "unexpected token");
     }
@@ -313,38 +218,19 @@ mod tests {
     fn an_option_without_a_value_or_given_twice_is_refused() {
         let item = "async fn main() {}";
         assert_refused(Entry::Main, "worker_threads", item, "needs a value");
-        assert_refused(
-            Entry::Main,
-            "worker_threads, crate = a",
-            item,
-            "needs a value",
-        );
+        assert_refused(Entry::Main, "worker_threads, crate = a", item, "needs a value");
         assert_refused(Entry::Main, "worker_threads(2)", item, "expected `=`");
         assert_refused(Entry::Main, "worker_threads = ", item, "end of input");
-        assert_refused(
-            Entry::Main,
-            "worker_threads = 1, worker_threads = 1",
-            item,
-            "given twice",
-        );
+        assert_refused(Entry::Main, "worker_threads = 1, worker_threads = 1", item, "given twice");
         assert_refused(Entry::Main, "crate = a, crate = b", item, "given twice");
-        assert_refused(
-            Entry::Main,
-            "worker_threads = 1 crate = b",
-            item,
-            "expected `,`",
-        );
+        assert_refused(Entry::Main, "worker_threads = 1 crate = b", item, "expected `,`");
     }
 
     #[test]
     fn options_become_calls_on_the_builder() {
         assert_calls(Entry::Main, "", "");
         assert_calls(Entry::Main, "worker_threads = 4,", ".worker_threads(4)");
-        assert_calls(
-            Entry::Main,
-            "worker_threads = a::B",
-            ".worker_threads(a::B)",
-        );
+        assert_calls(Entry::Main, "worker_threads = a::B", ".worker_threads(a::B)");
         assert_calls(
             Entry::Main,
             "thread_name = \"t\", max_blocking_threads = 8usize, thread_stack_size = 0x10000",
@@ -360,16 +246,10 @@ mod tests {
 
     #[test]
     fn the_crate_is_found_where_the_attribute_says() {
-        for (args, path) in [
-            ("", "::tenter"),
-            ("crate = a::b", "a::b"),
-            ("crate = \"::c\"", "::c"),
-        ] {
+        for (args, path) in [("", "::tenter"), ("crate = a::b", "a::b"), ("crate = \"::c\"", "::c")]
+        {
             let code = expanded(Entry::Main, args, "async fn main() {}").replace(' ', "");
-            assert!(
-                code.contains(&format!("={path}::Runtime::builder")),
-                "{code}"
-            );
+            assert!(code.contains(&format!("={path}::Runtime::builder")), "{code}");
         }
     }
 

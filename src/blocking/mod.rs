@@ -54,4 +54,4 @@
 
 mod pool;
 
-pub(crate) use pool::{Config, Counts, Job, Pool, Rejected};
+pub(crate) use pool::{Config, Counts, Job, Pool};

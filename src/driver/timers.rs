@@ -431,6 +431,18 @@ mod tests {
             assert_eq!(known.bell.rings(), 0, "it was removed before it was due");
         }
 
+        fn postpone_any(&mut self, random: &mut Random) {
+            let position = random.next() as usize % self.waiting.len().max(1);
+            let Some(at) = self.waiting.keys().nth(position).copied() else {
+                return;
+            };
+            let mut known = self.waiting.remove(&at).expect("it was listed");
+            known.deadline = known.deadline.saturating_add(random.of_any_size(40));
+            assert!(self.wheel.postpone(known.key, known.deadline), "it waits");
+            self.serial += 1;
+            self.waiting.insert((known.deadline, self.serial), known);
+        }
+
         fn fire(&mut self, now: u64) {
             let told = self.wheel.next_deadline();
             if let Some(((first, _), _)) = self.waiting.first_key_value() {

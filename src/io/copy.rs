@@ -79,7 +79,9 @@ where
 ///     let mut back = TcpStream::connect(server.local_addr()?).await?;
 ///     let (mut stream, _) = server.accept().await?;
 ///
-///     let copying = tenter::spawn(async move { io::copy_bidirectional(&mut front, &mut back).await });
+///     let copying = tenter::spawn(async move {
+///         io::copy_bidirectional(&mut front, &mut back).await
+///     });
 ///     client.write_all(b"request").await?;
 ///     client.close().await?;
 ///     let mut request = String::new();

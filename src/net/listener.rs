@@ -163,6 +163,7 @@ impl TcpListener {
     /// # Panics
     ///
     /// Panics outside a runtime.
+    #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         Ok(TcpListener { io: Async::new(listener)?, backoff: Backoff::new() })
     }

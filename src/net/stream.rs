@@ -27,7 +27,8 @@ use super::{TcpSocket, ToSocketAddrs, sys};
 /// the connection. One task may read while another writes; [`split`](TcpStream::split) and
 /// [`into_split`](TcpStream::into_split) give each its half as a value.
 ///
-/// A read of zero bytes returns 0 at once. A read that returns 0 otherwise is the end of the stream.
+/// A read of zero bytes returns 0 at once. A read that returns 0 otherwise is the end of the
+/// stream.
 ///
 /// # Cancel safety
 ///
@@ -99,6 +100,7 @@ impl TcpStream {
     /// # Panics
     ///
     /// Panics outside a runtime.
+    #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         Ok(TcpStream { io: Async::new(stream)? })
     }

@@ -13,15 +13,6 @@ impl<T> UnsafeCell<T> {
 }
 
 impl<T: ?Sized> UnsafeCell<T> {
-    /// Runs `f` on a pointer that it may read through.
-    ///
-    /// Dereferencing the pointer is the unsafe step; the caller's protocol owes that nobody
-    /// writes meanwhile.
-    #[inline(always)]
-    pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-        f(self.0.get())
-    }
-
     /// Runs `f` on a pointer that it may write through.
     ///
     /// Dereferencing the pointer is the unsafe step; the caller's protocol owes that nobody

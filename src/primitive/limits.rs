@@ -15,5 +15,5 @@ pub(crate) const BUDGET: u8 = 128;
 /// Ids that a thread takes from the shared counter at once.
 pub(crate) const ID_BLOCK: u64 = 1024;
 
-/// Released sources that may wait for the next turn before one is asked for.
-pub(crate) const RELEASED_MAX: usize = 64;
+/// Shards of the owned list for tasks that are spawned by threads which are no workers.
+pub(crate) const FOREIGN_SHARDS: usize = 8;

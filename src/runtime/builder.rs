@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::driver::Driver;
 use crate::primitive::Arc;
 use crate::scheduler::Shared;
+use crate::scheduler::monitor::BlockedPoll;
 use crate::task::{Unobserved, UnobservedHook};
 
 use super::blocking::Closures;
@@ -138,8 +139,11 @@ impl Builder {
         self
     }
 
-    /// How long one poll may take before it counts as blocking its worker; `None` turns the
-    /// watch off. Default: 100 ms, with debug assertions 10 ms.
+    /// How long one poll of a task may take before it counts as blocking its worker; `None`
+    /// turns the reports off. Default: 100 ms, with debug assertions 10 ms.
+    ///
+    /// Such a poll is reported once, on standard error, with the task's name and spawn place.
+    /// The time is measured in steps of 5 ms.
     pub fn blocked_after(&mut self, d: Option<Duration>) -> &mut Self {
         self.blocked_after = d;
         self
@@ -160,6 +164,8 @@ impl Builder {
             stack_bytes: self.thread_stack_size,
             on_start: self.on_thread_start.clone(),
             on_stop: self.on_thread_stop.clone(),
+            blocked_after: self.blocked_after,
+            blocked: StdArc::new(print_blocked),
         };
         let unobserved =
             self.on_unobserved.clone().unwrap_or_else(|| StdArc::new(print_unobserved));
@@ -175,7 +181,7 @@ impl Builder {
             closures: Closures::new(unobserved),
             threads: Threads::new(),
         });
-        if let Err(error) = handle.inner().threads.start(&handle, settings, cores) {
+        if let Err(error) = handle.inner().threads.start(&handle, &settings, cores) {
             shutdown::shutdown(handle.inner(), None);
             return Err(error);
         }
@@ -224,6 +230,18 @@ impl Builder {
 
 fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+fn print_blocked(poll: &BlockedPoll<'_>) {
+    let header = poll.task.header();
+    eprintln!(
+        "task {} {} has kept worker {} from other tasks for {} ms: put what blocks, or computes \
+         for long, into `spawn_blocking`",
+        header.id(),
+        header.place(),
+        poll.worker,
+        poll.lasted.as_millis()
+    );
 }
 
 fn print_unobserved(failure: &Unobserved<'_>) {

@@ -1,11 +1,12 @@
-//! The worker threads of a runtime: started together, waited for together.
+//! The workers and the monitor of a runtime: started together, waited for together.
 
 use std::io;
 use std::sync::Arc as StdArc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::{Arc, thread};
+use crate::scheduler::monitor::{self, BlockedHook};
 use crate::scheduler::{Core, Worker};
 use crate::task;
 
@@ -22,6 +23,8 @@ pub(super) struct Settings {
     pub(super) stack_bytes: Option<usize>,
     pub(super) on_start: Option<Callback>,
     pub(super) on_stop: Option<Callback>,
+    pub(super) blocked_after: Option<Duration>,
+    pub(super) blocked: BlockedHook,
 }
 
 /// The worker threads that have not been joined.
@@ -42,7 +45,7 @@ impl Threads {
         Self { state: Mutex::new(state), left: Condvar::new() }
     }
 
-    /// Starts a worker thread for each core.
+    /// Starts a worker thread for each core, and the monitor.
     ///
     /// # Errors
     ///
@@ -50,27 +53,42 @@ impl Threads {
     pub(super) fn start(
         &self,
         handle: &Handle,
-        settings: Settings,
+        settings: &Settings,
         cores: Vec<Core>,
     ) -> io::Result<()> {
-        let workers = cores.len();
         for (index, core) in cores.into_iter().enumerate() {
-            let mut builder = thread::Builder::new().name(format!("{}-{index}", settings.name));
-            if let Some(bytes) = settings.stack_bytes {
-                builder = builder.stack_size(bytes);
-            }
             let (handle, settings) = (handle.clone(), settings.clone());
-            // Counted before it can leave.
-            self.state.lock().running += 1;
-            let started = builder.spawn(move || run_worker(&handle, &settings, core));
-            let mut state = self.state.lock();
-            match started {
-                Ok(thread) => state.handles.push(thread),
-                Err(error) => {
-                    state.running -= 1;
-                    let text = format!("worker thread {index} of {workers} not started: {error}");
-                    return Err(io::Error::new(error.kind(), text));
-                }
+            let name = format!("{}-{index}", settings.name);
+            self.start_one(name, settings.stack_bytes, move || {
+                run_worker(&handle, &settings, core);
+            })?;
+        }
+        let (handle, settings) = (handle.clone(), settings.clone());
+        self.start_one(format!("{}-monitor", settings.name), None, move || {
+            run_monitor(&handle, &settings);
+        })
+    }
+
+    fn start_one(
+        &self,
+        name: String,
+        stack_bytes: Option<usize>,
+        run: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        let mut builder = thread::Builder::new().name(name.clone());
+        if let Some(bytes) = stack_bytes {
+            builder = builder.stack_size(bytes);
+        }
+        // Counted before it can leave.
+        self.state.lock().running += 1;
+        let started = builder.spawn(run);
+        let mut state = self.state.lock();
+        match started {
+            Ok(thread) => state.handles.push(thread),
+            Err(error) => {
+                state.running -= 1;
+                let text = format!("thread {name} not started: {error}");
+                return Err(io::Error::new(error.kind(), text));
             }
         }
         Ok(())
@@ -124,6 +142,12 @@ fn run_worker(handle: &Handle, settings: &Settings, core: Core) {
     call(settings.on_start.as_ref());
     Worker::new(Arc::clone(&inner.shared), core).run();
     call(settings.on_stop.as_ref());
+}
+
+fn run_monitor(handle: &Handle, settings: &Settings) {
+    let inner = handle.inner();
+    let _leaving = Leaving(&inner.threads);
+    monitor::run(&inner.shared, settings.blocked_after, &settings.blocked);
 }
 
 fn call(callback: Option<&Callback>) {

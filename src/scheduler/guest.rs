@@ -8,8 +8,8 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::{Arc, seeded};
 use crate::task::context::enter_main;
 
 use super::park::Parker;
@@ -48,10 +48,12 @@ impl Guest {
         let mut cx = Context::from_waker(&waker);
         let worker = self.worker.as_ref().expect("taken on drop only");
         let _entered = context::enter(worker);
+        worker.wake_up();
         // Ends: when the main future does.
         loop {
             if self.main.take_woken() {
                 self.stop_running();
+                worker.runs_no_task();
                 let _budget = enter_main();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return output;
@@ -65,7 +67,7 @@ impl Guest {
                 self.stop_running();
                 // LIVENESS: the main future is woken by `Main::wake`, which unparks this thread
                 // unless it is the one that runs; the token outlives the look above.
-                worker.sleep();
+                worker.sleep_as_guest();
             }
         }
     }
@@ -94,6 +96,7 @@ impl Drop for Guest {
         self.stop_running();
         let worker = self.worker.take().expect("taken here only");
         worker.hand_over_queue();
+        worker.remote().set_awake(false);
         let shared = Arc::clone(&self.main.shared);
         shared.guest_cores.lock().push(worker.into_core());
     }
@@ -143,7 +146,7 @@ impl Wake for Main {
         let is_own_thread = context::with_worker_of(&self.shared, |worker| {
             worker.is_some_and(|worker| worker.index() == index)
         });
-        if !is_own_thread {
+        if !is_own_thread && !seeded::is("guest: a wake does not unpark") {
             self.shared.unpark(index);
         }
     }

@@ -45,11 +45,16 @@
 //!   tasks it stands for a worker: no more threads run tasks than there are workers. While one
 //!   polls its main future, which may do anything, it stands for nobody; before that, and before
 //!   it sleeps, it hands on what it leaves.
+//! - **S8** The monitor is awake, or no worker and no guest is, or one is about to wake it: waking
+//!   is say so, fence, look whether the monitor sleeps; its sleep is the mirror image.
+//! - **S9** A worker is awake, or sleeps in the driver, or one is about to be woken to do so. So
+//!   only workers turn the driver for long: guests come and go, and the monitor looks back.
 
 pub(crate) mod context;
 pub(crate) mod guest;
-mod idle;
-mod park;
+pub(crate) mod idle;
+pub(crate) mod monitor;
+pub(crate) mod park;
 mod queue;
 mod rng;
 pub(crate) mod shutdown;
@@ -62,11 +67,12 @@ use crossbeam_utils::CachePadded;
 use crate::driver::Driver;
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitive::lock::Mutex;
-use crate::primitive::{Arc, PlainCounter, deque};
+use crate::primitive::{Arc, PlainCounter, deque, limits};
 use crate::task::owned::Owned;
 use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 
 use idle::Idle;
+use monitor::Monitor;
 use park::Parker;
 use queue::Slot;
 pub(crate) use worker::Worker;
@@ -83,6 +89,7 @@ pub(crate) struct Shared {
     driver: Arc<Driver>,
     /// The cores that no thread in `block_on` uses.
     guest_cores: Mutex<Vec<Core>>,
+    monitor: Monitor,
     /// Set once, by shutdown, after the owned list was closed.
     closing: AtomicBool,
     /// Threads that are no workers and are pushing a woken task (S6).
@@ -100,7 +107,34 @@ struct Remote {
     stealer: deque::Stealer<Notified>,
     slot: Slot,
     parker: Parker,
+    /// The thread is neither asleep nor elsewhere. Written by itself, for the monitor (S8).
+    is_awake: AtomicBool,
+    /// The id of the task that was polled last. Written by its worker, for the monitor.
+    running: PlainCounter,
     counters: Counters,
+}
+
+impl Remote {
+    fn new(stealer: deque::Stealer<Notified>) -> Self {
+        Self {
+            stealer,
+            slot: Slot::new(),
+            parker: Parker::new(),
+            is_awake: AtomicBool::new(false),
+            running: PlainCounter::new(0),
+            counters: Counters::default(),
+        }
+    }
+
+    fn is_awake(&self) -> bool {
+        // ORDERING: Relaxed: a sample, or ordered by the fences of S8.
+        self.is_awake.load(Ordering::Relaxed)
+    }
+
+    fn set_awake(&self, is_awake: bool) {
+        // ORDERING: Relaxed: ordered by the fence in `Monitor::note_awake` where it matters.
+        self.is_awake.store(is_awake, Ordering::Relaxed);
+    }
 }
 
 /// What a worker did. Written by itself, read by whoever asks for metrics.
@@ -145,14 +179,7 @@ impl Shared {
         let mut cores: Vec<Core> = (0..workers + guests)
             .map(|index| Core { index, queue: deque::Worker::new_fifo() })
             .collect();
-        let remotes = cores.iter().map(|core| {
-            CachePadded::new(Remote {
-                stealer: core.queue.stealer(),
-                slot: Slot::new(),
-                parker: Parker::new(),
-                counters: Counters::default(),
-            })
-        });
+        let remotes = cores.iter().map(|core| CachePadded::new(Remote::new(core.queue.stealer())));
         let remotes = remotes.collect();
         let guest_cores = cores.split_off(workers);
         let shared = Arc::new(Self {
@@ -160,9 +187,10 @@ impl Shared {
             workers,
             inject: deque::Injector::new(),
             idle: Idle::new(workers),
-            owned: Owned::new(workers + guests + FOREIGN_SHARDS),
+            owned: Owned::new(workers + guests + limits::FOREIGN_SHARDS),
             driver,
             guest_cores: Mutex::new(guest_cores),
+            monitor: Monitor::new(),
             closing: AtomicBool::new(false),
             visitors: CachePadded::new(AtomicUsize::new(0)),
             unobserved,
@@ -182,7 +210,7 @@ impl Shared {
         context::with_worker_of(self, |worker| {
             let shard = |id: task::Id| match worker {
                 Some(worker) => worker.index(),
-                None => self.remotes.len() + id.block() % FOREIGN_SHARDS,
+                None => self.remotes.len() + id.block() % limits::FOREIGN_SHARDS,
             };
             // SAFETY: 1: `bind` below binds it to this scheduler, which S5 keeps; a task that is
             // refused completes before `self` can go. 2 and 3: by the bounds on `F`.
@@ -280,9 +308,6 @@ impl Shared {
         self.inject.len() + self.remotes.iter().map(|remote| remote.stealer.len()).sum::<usize>()
     }
 }
-
-/// Shards of the owned list for tasks that are spawned by threads which are no workers.
-const FOREIGN_SHARDS: usize = 8;
 
 impl Schedule for Shared {
     #[inline]

@@ -90,8 +90,16 @@ impl Parker {
 
     /// Leaves a token and wakes the thread if it sleeps.
     pub(super) fn unpark(&self, driver: &Driver) {
+        let order = if seeded::is("park: a token without Release") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
         // ORDERING: Release. Pairs with Acquire where the token is taken.
-        match self.state.swap(NOTIFIED, Ordering::Release) {
+        match self.state.swap(NOTIFIED, order) {
+            NOTIFIED if seeded::is("park: a second token takes the first away") => {
+                self.state.store(EMPTY, Ordering::Relaxed);
+            }
             // The thread takes the token before it sleeps, or has one already.
             EMPTY | NOTIFIED => {}
             IN_DRIVER => {

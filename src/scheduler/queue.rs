@@ -7,6 +7,7 @@
 use std::ptr::{self, NonNull};
 
 use crate::primitive::atomic::{AtomicPtr, Ordering};
+use crate::primitive::seeded;
 use crate::task::Notified;
 use crate::task::cell::Header;
 
@@ -24,7 +25,12 @@ impl Slot {
     pub(super) fn put(&self, task: Notified) -> Option<Notified> {
         // ORDERING: AcqRel. Release pairs with the Acquire of whoever takes the task, here or
         // in `take`; Acquire for the task that was there.
-        let before = self.0.swap(task.into_raw().as_ptr(), Ordering::AcqRel);
+        let order = if seeded::is("queue: put without Release") {
+            Ordering::Acquire
+        } else {
+            Ordering::AcqRel
+        };
+        let before = self.0.swap(task.into_raw().as_ptr(), order);
         // SAFETY: 1: the swap took the pointer out of the slot, for this thread alone.
         NonNull::new(before).map(|header| unsafe { Notified::from_raw(header) })
     }
@@ -36,7 +42,13 @@ impl Slot {
             return None;
         }
         // ORDERING: Acquire. Pairs with Release in `put`.
-        let header = self.0.swap(ptr::null_mut(), Ordering::Acquire);
+        let header = if seeded::is("queue: load the slot, then store") {
+            let header = self.0.load(Ordering::Acquire);
+            self.0.store(ptr::null_mut(), Ordering::Relaxed);
+            header
+        } else {
+            self.0.swap(ptr::null_mut(), Ordering::Acquire)
+        };
         // SAFETY: 1: the swap took the pointer out of the slot, for this thread alone.
         NonNull::new(header).map(|header| unsafe { Notified::from_raw(header) })
     }

@@ -23,7 +23,10 @@ impl Shared {
         // ORDERING: Release. Pairs with Acquire in `is_drained`: who sees it set sees the list
         // closed, and can take its emptiness as final.
         self.closing.store(true, Ordering::Release);
-        self.unpark_all();
+        if !seeded::is("shutdown: the sleepers are not woken") {
+            self.unpark_all();
+        }
+        self.monitor.close();
     }
 
     /// Whether [`Shared::close`] was called.

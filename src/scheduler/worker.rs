@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::primitive::atomic::Ordering;
+use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{Arc, deque, limits, seeded};
 use crate::task::Notified;
 
@@ -63,6 +63,7 @@ impl Worker {
     /// Runs tasks until the scheduler is shut down and every task is complete.
     pub(crate) fn run(self) {
         let _entered = context::enter(&self);
+        self.wake_up();
         // Ends: `park` answers `false` once the owned list is closed and empty (S5).
         loop {
             if let Some(task) = self.next() {
@@ -73,6 +74,13 @@ impl Worker {
                 break;
             }
         }
+        self.remote().set_awake(false);
+    }
+
+    /// Says that this thread runs (S8).
+    pub(super) fn wake_up(&self) {
+        self.remote().set_awake(true);
+        self.shared.monitor.note_awake();
     }
 
     /// What is due on this thread: slot, local queue, then the inject queue.
@@ -123,6 +131,10 @@ impl Worker {
     /// Turns the driver without waiting, if nobody did for a while.
     fn turn_if_due(&self, now: u64) {
         let driver = self.shared.driver();
+        if self.is_guest() {
+            // Not for guests to turn (S9), but their timers are for someone to fire.
+            return driver.check_sleeper();
+        }
         let turned_at = &self.shared.turned_at;
         // ORDERING: Relaxed, here and below: too old a time costs one turn too many.
         if now.saturating_sub(turned_at.load(Ordering::Relaxed)) < LOOK_EVERY_NS {
@@ -172,7 +184,10 @@ impl Worker {
         {
             self.shared.notify();
         }
-        bump(&self.remote().counters.polls);
+        let remote = self.remote();
+        // ORDERING: Relaxed: a sample for the monitor.
+        remote.running.store(task.header().id().as_u64(), Ordering::Relaxed);
+        bump(&remote.counters.polls);
         task.run();
     }
 
@@ -235,12 +250,20 @@ impl Worker {
     }
 
     /// Sleeps in the driver or beside it.
-    pub(super) fn sleep(&self) {
+    fn sleep(&self) {
         let remote = self.remote();
         bump(&remote.counters.parks);
+        remote.set_awake(false);
+        // LIVENESS (S9): a worker that finds the driver taken sleeps beside it. If the monitor
+        // has it, the monitor looks, after it gave it back, whether a worker is awake, and wakes
+        // one if not. The later fence sees the other's step: the driver is free here, or this
+        // worker's sleep is seen there.
+        // ORDERING: SeqCst. Partner: the fence in `Shared::rescue_driver`.
+        fence(Ordering::SeqCst);
         self.turning.set(true);
         let slept = remote.parker.park(self.shared.driver());
         self.turning.set(false);
+        self.wake_up();
         let now = self.shared.driver().now();
         if slept == Slept::InDriver {
             bump(&remote.counters.turns);
@@ -248,6 +271,17 @@ impl Worker {
             self.shared.turned_at.store(now, Ordering::Relaxed);
         }
         self.pace.looked_at.set(now);
+    }
+
+    /// Sleeps as a guest: never in the driver (S9), which learns of this thread's timers.
+    pub(super) fn sleep_as_guest(&self) {
+        let remote = self.remote();
+        bump(&remote.counters.parks);
+        remote.set_awake(false);
+        self.shared.driver().check_sleeper();
+        remote.parker.park_on_condvar();
+        self.wake_up();
+        self.pace.looked_at.set(self.shared.driver().now());
     }
 
     /// Counts a wake for which there is nothing left.
@@ -314,9 +348,14 @@ impl Worker {
         &self.shared.remotes[self.core.index]
     }
 
-    /// Whether something is due on this thread.
-    pub(super) fn has_local_work(&self) -> bool {
-        !self.core.queue.is_empty() || !self.remote().slot.is_empty()
+    /// What this thread does next is no task's poll.
+    pub(super) fn runs_no_task(&self) {
+        // ORDERING: Relaxed: a sample for the monitor.
+        self.remote().running.store(0, Ordering::Relaxed);
+    }
+
+    fn is_guest(&self) -> bool {
+        self.core.index >= self.shared.workers
     }
 }
 

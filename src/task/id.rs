@@ -28,7 +28,7 @@ impl Id {
         Self(id)
     }
 
-    pub(super) fn as_u64(self) -> u64 {
+    pub(crate) fn as_u64(self) -> u64 {
         self.0
     }
 

@@ -234,9 +234,10 @@ impl<T> JoinHandle<T> {
         }
         let mut output = MaybeUninit::<T>::uninit();
         let to = NonNull::from(&mut output).cast::<()>();
+        let vtable = self.header().vtable;
         // SAFETY: the handle's type parameter is the output type of the task's future; T3
         // gives it the output, 1 says that it is there, and `to` has room for a `T`.
-        unsafe { (header.as_ref().vtable.take_output)(header, to) };
+        unsafe { (vtable.take_output)(header, to) };
         // SAFETY: written just now.
         unsafe { output.assume_init() }
     }

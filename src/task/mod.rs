@@ -58,7 +58,7 @@ mod local;
 pub(crate) mod owned;
 pub(crate) mod raw;
 mod run;
-mod state;
+pub(crate) mod state;
 mod waker;
 
 pub use budget::consume_budget;

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 
 use crossbeam_utils::CachePadded;
 
-use crate::primitive::lock::Mutex;
+use crate::primitive::lock::SpinLock;
 use crate::primitive::seeded;
 
 use super::cell::{Header, Links};
@@ -16,7 +16,7 @@ use super::raw::{Notified, TaskRef};
 
 /// All tasks of one scheduler.
 pub(crate) struct Owned {
-    shards: Box<[CachePadded<Mutex<Shard>>]>,
+    shards: Box<[CachePadded<SpinLock<Shard>>]>,
 }
 
 #[derive(Default)]
@@ -109,6 +109,17 @@ impl Owned {
             drop(guard);
             tasks.into_iter().for_each(&mut f);
         }
+    }
+
+    /// The task with this id, if it is in the list.
+    pub(crate) fn find(&self, id: u64) -> Option<TaskRef> {
+        let mut found = None;
+        self.for_each(|task| {
+            if task.header().id().as_u64() == id {
+                found = Some(task);
+            }
+        });
+        found
     }
 
     /// Aborts every task in the list.

@@ -79,7 +79,7 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Poll<Outcome>
     let stage = unsafe { stage::<F>(header) };
     let polled = contain(|| {
         // SAFETY: 2: the stage is ours, and a task that is not complete holds its future.
-        let future = unsafe { &mut (*stage.as_ptr()).future };
+        let future = unsafe { &mut stage.future };
         // SAFETY: the cell does not move, and the future is dropped where it is.
         unsafe { Pin::new_unchecked(&mut **future) }.poll(&mut cx)
     });
@@ -93,8 +93,8 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Poll<Outcome>
     drop(entered);
     let (payload, unused) = match (ended, dropped) {
         (Ok(output), Ok(())) => {
-            // SAFETY: 2: the stage is ours, and empty since the future is dropped.
-            unsafe { stage.as_ptr().write(Stage { output: ManuallyDrop::new(output) }) };
+            // The future is dropped, so nothing is overwritten.
+            *stage = Stage { output: ManuallyDrop::new(output) };
             return Poll::Ready(Outcome::Returned);
         }
         (Ok(output), Err(payload)) => (payload, Some(output)),
@@ -135,7 +135,7 @@ unsafe fn drop_future<F: Future>(header: NonNull<Header>) -> Result<(), Box<dyn 
     let stage = unsafe { stage::<F>(header) };
     contain(|| {
         // SAFETY: 2.
-        let future = unsafe { &mut (*stage.as_ptr()).future };
+        let future = unsafe { &mut stage.future };
         // SAFETY: 2: dropped once, where it was pinned.
         unsafe { ManuallyDrop::drop(future) }
     })
@@ -156,9 +156,7 @@ unsafe fn store_panic<F: Future, S: Schedule>(
     let hook = unsafe { scheduler::<S>(header) }.unobserved_hook();
     let panic = ManuallyDrop::new(Box::new(Panic { payload, hook }));
     // SAFETY: 1 and 2.
-    let stage = unsafe { stage::<F>(header) };
-    // SAFETY: 2.
-    unsafe { stage.as_ptr().write(Stage { panic }) };
+    *unsafe { stage::<F>(header) } = Stage { panic };
     Outcome::Panicked
 }
 
@@ -248,7 +246,7 @@ pub(super) unsafe fn take_output<F: Future>(header: NonNull<Header>, to: NonNull
     // SAFETY: 1 and 2.
     let stage = unsafe { stage::<F>(header) };
     // SAFETY: 1 and 2.
-    let output = unsafe { &mut (*stage.as_ptr()).output };
+    let output = unsafe { &mut stage.output };
     // SAFETY: 2.
     let output = unsafe { ManuallyDrop::take(output) };
     // SAFETY: 3.
@@ -265,7 +263,7 @@ pub(super) unsafe fn drop_output<F: Future>(header: NonNull<Header>) {
     // SAFETY: 1 and 2.
     let stage = unsafe { stage::<F>(header) };
     // SAFETY: 1 and 2.
-    let output = unsafe { &mut (*stage.as_ptr()).output };
+    let output = unsafe { &mut stage.output };
     // SAFETY: 2.
     unsafe { ManuallyDrop::drop(output) }
 }
@@ -280,7 +278,7 @@ pub(super) unsafe fn take_panic<F: Future>(header: NonNull<Header>) -> Box<Panic
     // SAFETY: 1 and 2.
     let stage = unsafe { stage::<F>(header) };
     // SAFETY: 1 and 2.
-    let panic = unsafe { &mut (*stage.as_ptr()).panic };
+    let panic = unsafe { &mut stage.panic };
     // SAFETY: 2.
     unsafe { ManuallyDrop::take(panic) }
 }
@@ -304,12 +302,12 @@ pub(super) unsafe fn free<F: Future>(header: NonNull<Header>) {
 /// # Safety
 ///
 /// 1. `header` is that of a live `Cell<F>`.
-/// 2. The caller has the stage (T2, T3) for as long as it uses the pointer.
-unsafe fn stage<F: Future>(header: NonNull<Header>) -> NonNull<Stage<F>> {
+/// 2. The caller has the stage (T2, T3) for as long as it uses the reference.
+unsafe fn stage<'a, F: Future + 'a>(header: NonNull<Header>) -> &'a mut Stage<F> {
     // SAFETY: 1: the header is the first field of the cell.
     let cell = unsafe { header.cast::<Cell<F>>().as_ref() };
-    // SAFETY: 2; a pointer to a field is not null.
-    cell.stage.with_mut(|stage| unsafe { NonNull::new_unchecked(stage) })
+    // SAFETY: 2.
+    cell.stage.with_mut(|stage| unsafe { &mut *stage })
 }
 
 /// The scheduler behind a header.

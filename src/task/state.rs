@@ -191,7 +191,7 @@ pub(crate) struct State(AtomicUsize);
 
 impl State {
     /// Counts of a new task: the owned list's, the `Notified`'s and the `JoinHandle`'s.
-    const NEW: usize = 3 * COUNT | NOTIFIED | JOIN_INTEREST;
+    const NEW: usize = (3 * COUNT) | NOTIFIED | JOIN_INTEREST;
 
     /// The word of a task that is due for the first time.
     pub(crate) fn new() -> Self {

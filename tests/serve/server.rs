@@ -28,7 +28,7 @@ pub(crate) fn limit() -> Watchdog {
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    stdout: BufReader<ChildStdout>,
+    stdout: Option<BufReader<ChildStdout>>,
     stderr: ChildStderr,
     port: u16,
 }
@@ -40,14 +40,9 @@ impl Server {
         command.args(["--port", "0"]).args(args);
         let mut child = command.spawn().expect("the server starts");
         RUNNING.lock().unwrap().push(Pid::from_child(&child));
-        let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        let stdout = child.stdout.take().map(BufReader::new);
         let stderr = child.stderr.take().expect("stderr is piped");
-        let mut server = Server {
-            child,
-            stdout,
-            stderr,
-            port: 0,
-        };
+        let mut server = Server { child, stdout, stderr, port: 0 };
         let line = server.line();
         let Some(port) = line.strip_prefix("listening on http://127.0.0.1:") else {
             panic!("the server said {line:?}, and {:?}", server.wait());
@@ -67,10 +62,14 @@ impl Server {
     /// Reads the next line that the server prints, without its end.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stdout
-            .read_line(&mut line)
-            .expect("the server prints text");
+        let stdout = self.stdout.as_mut().expect("the output is open");
+        stdout.read_line(&mut line).expect("the server prints text");
         line.trim_end().to_owned()
+    }
+
+    /// Closes the pipe that the server prints to.
+    pub(crate) fn close_output(&mut self) {
+        self.stdout = None;
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -80,9 +79,7 @@ impl Server {
     /// Waits until the server has ended, and returns what it said on standard error.
     pub(crate) fn wait(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
-        self.stderr
-            .read_to_string(&mut said)
-            .expect("the server prints text");
+        self.stderr.read_to_string(&mut said).expect("the server prints text");
         let status = self.child.wait().unwrap();
         (status, said)
     }
@@ -104,14 +101,8 @@ impl Server {
         let output = curl(args, &["--write-out", format, &self.url(path)]);
         let said = String::from_utf8(output.stderr).expect("curl prints text");
         let (status, content_type) = said.split_once(' ').unwrap_or((&said, ""));
-        let status = status
-            .parse()
-            .unwrap_or_else(|_| panic!("curl said {said:?}"));
-        Page {
-            status,
-            content_type: content_type.to_owned(),
-            body: output.stdout,
-        }
+        let status = status.parse().unwrap_or_else(|_| panic!("curl said {said:?}"));
+        Page { status, content_type: content_type.to_owned(), body: output.stdout }
     }
 
     /// Gets one page with curl.
@@ -122,12 +113,8 @@ impl Server {
     /// Returns a counter of `/metrics`.
     pub(crate) fn metric(&self, name: &str) -> u64 {
         let page = self.get("/metrics").text();
-        let line = page
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in {page}"))
-            .parse()
-            .unwrap()
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
     }
 
     /// Returns the most memory that the server ever had, in KiB.
@@ -165,14 +152,7 @@ impl Page {
 /// Runs curl, and fails the test if curl is not there or does not get through.
 pub(crate) fn curl(args: &[&str], more: &[&str]) -> Output {
     let mut curl = Command::new("curl");
-    curl.args([
-        "--silent",
-        "--show-error",
-        "--noproxy",
-        "*",
-        "--max-time",
-        "100",
-    ]);
+    curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "100"]);
     let output = match curl.args(args).args(more).stdin(Stdio::null()).output() {
         Ok(output) => output,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -181,11 +161,7 @@ pub(crate) fn curl(args: &[&str], more: &[&str]) -> Output {
         Err(error) => panic!("curl does not start: {error}"),
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "curl {args:?} {more:?}: {}, {said}",
-        output.status
-    );
+    assert!(output.status.success(), "curl {args:?} {more:?}: {}, {said}", output.status);
     output
 }
 
@@ -193,10 +169,7 @@ pub(crate) fn curl(args: &[&str], more: &[&str]) -> Output {
 pub(crate) fn command() -> Command {
     // This test is in target/<profile>/deps, and the examples are beside it.
     let test = std::env::current_exe().unwrap();
-    let profile = test
-        .parent()
-        .and_then(Path::parent)
-        .expect("the test is in a profile's folder");
+    let profile = test.parent().and_then(Path::parent).expect("the test is in a profile's folder");
     let server = profile.join("examples/serve");
     assert!(
         server.exists(),
@@ -204,10 +177,7 @@ pub(crate) fn command() -> Command {
         server.display(),
     );
     let mut command = Command::new(server);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -221,16 +191,11 @@ impl Connection {
     pub(crate) fn new(port: u16) -> Connection {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect(address).expect("the server accepts");
-        Connection {
-            stream: BufReader::new(stream),
-        }
+        Connection { stream: BufReader::new(stream) }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream
-            .get_mut()
-            .write_all(bytes)
-            .expect("the server reads");
+        self.stream.get_mut().write_all(bytes).expect("the server reads");
     }
 
     /// Sends a `GET` that keeps the connection.
@@ -249,13 +214,9 @@ impl Connection {
                 line => lines.push(line.to_ascii_lowercase()),
             }
         }
-        let status = lines
-            .first()
-            .and_then(|line| line.strip_prefix("http/1.1 ")?.get(..3));
+        let status = lines.first().and_then(|line| line.strip_prefix("http/1.1 ")?.get(..3));
         let status = status.unwrap_or_else(|| panic!("no HTTP/1.1: {lines:?}"));
-        let length = lines
-            .iter()
-            .find_map(|line| line.strip_prefix("content-length: "));
+        let length = lines.iter().find_map(|line| line.strip_prefix("content-length: "));
         let length = length.unwrap_or_else(|| panic!("no length: {lines:?}"));
         (status.parse().unwrap(), length.parse().unwrap())
     }
@@ -269,18 +230,14 @@ impl Connection {
 
     pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
-        self.stream
-            .read_exact(&mut bytes)
-            .expect("the whole body comes");
+        self.stream.read_exact(&mut bytes).expect("the whole body comes");
         bytes
     }
 
     /// Reads what comes until the server ends the connection.
     pub(crate) fn rest(&mut self) -> String {
         let mut rest = Vec::new();
-        self.stream
-            .read_to_end(&mut rest)
-            .expect("the connection ends without a reset");
+        self.stream.read_to_end(&mut rest).expect("the connection ends without a reset");
         String::from_utf8(rest).expect("the response is text")
     }
 }
@@ -305,9 +262,7 @@ impl TempFolder {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.path
-            .to_str()
-            .expect("the target folder has a name that is text")
+        self.path.to_str().expect("the target folder has a name that is text")
     }
 
     pub(crate) fn write(&self, name: &str, content: &[u8]) {

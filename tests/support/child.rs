@@ -59,6 +59,7 @@ impl Child {
 /// Fails with all that the child said, unless it ended well.
 #[track_caller]
 pub(crate) fn expect_success(output: &Output) {
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n---- stdout\n{out}\n---- stderr\n{err}", output.status);
 }

@@ -120,7 +120,8 @@ fn start_watchdog(name: String, limit: Duration, watched: Watched) -> Sender<()>
 fn dump(watched: &Watched) {
     for (index, handle) in watched.lock().unwrap().iter().enumerate() {
         let tasks = handle.tasks();
-        let _ = writeln!(stderr(), "runtime {index}, {} tasks: {:?}", tasks.len(), handle.metrics());
+        let _ =
+            writeln!(stderr(), "runtime {index}, {} tasks: {:?}", tasks.len(), handle.metrics());
         for task in tasks.iter().take(100) {
             let _ = writeln!(stderr(), "  {task}");
         }

@@ -37,9 +37,7 @@ impl TenterExecutor {
 
     /// Makes an executor that spawns on the runtime of `handle`, wherever it is called.
     pub fn on(handle: Handle) -> TenterExecutor {
-        TenterExecutor {
-            handle: Some(handle),
-        }
+        TenterExecutor { handle: Some(handle) }
     }
 }
 

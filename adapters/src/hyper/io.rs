@@ -43,11 +43,7 @@ pin_project! {
 impl<T> TenterIo<T> {
     /// Wraps `inner`.
     pub fn new(inner: T) -> TenterIo<T> {
-        TenterIo {
-            inner,
-            read_size: READ_MIN,
-            write_vectored: true,
-        }
+        TenterIo { inner, read_size: READ_MIN, write_vectored: true }
     }
 
     /// Tells hyper whether the stream writes several buffers in one call.
@@ -97,10 +93,7 @@ impl<T: AsyncRead> Read for TenterIo<T> {
         let this = self.project();
         let asked = buf.remaining().min(*this.read_size);
         let given = ready!(this.inner.poll_read(cx, buf.initialize_unfilled_to(asked)))?;
-        assert!(
-            given <= asked,
-            "the stream says it read {given} bytes into {asked}"
-        );
+        assert!(given <= asked, "the stream says it read {given} bytes into {asked}");
         *this.read_size = next_read_size(*this.read_size, asked, given);
         // SAFETY: 1: `given` is at most `asked`, and that many bytes were initialised above.
         unsafe { buf.advance(given) };

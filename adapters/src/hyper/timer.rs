@@ -35,15 +35,11 @@ impl TenterTimer {
 
 impl rt::Timer for TenterTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(TenterSleep {
-            inner: tenter::time::sleep(duration),
-        })
+        Box::pin(TenterSleep { inner: tenter::time::sleep(duration) })
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
-        Box::pin(TenterSleep {
-            inner: tenter::time::sleep_until(deadline),
-        })
+        Box::pin(TenterSleep { inner: tenter::time::sleep_until(deadline) })
     }
 
     /// Moves the deadline of a sleep of ours without another allocation.

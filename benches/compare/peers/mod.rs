@@ -26,12 +26,8 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    pub(crate) const ALL: [Runtime; 4] = [
-        Runtime::Tenter,
-        Runtime::Tokio,
-        Runtime::Smol,
-        Runtime::Floor,
-    ];
+    pub(crate) const ALL: [Runtime; 4] =
+        [Runtime::Tenter, Runtime::Tokio, Runtime::Smol, Runtime::Floor];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -43,9 +39,7 @@ impl Runtime {
     }
 
     pub(crate) fn from_name(name: &str) -> Option<Runtime> {
-        Runtime::ALL
-            .into_iter()
-            .find(|runtime| runtime.name() == name)
+        Runtime::ALL.into_iter().find(|runtime| runtime.name() == name)
     }
 }
 

@@ -20,10 +20,7 @@ impl Peer for Tenter {
     type Stream = TcpStream;
 
     fn new(workers: usize) -> io::Result<Tenter> {
-        tenter::Runtime::builder()
-            .worker_threads(workers)
-            .build()
-            .map(Tenter)
+        tenter::Runtime::builder().worker_threads(workers).build().map(Tenter)
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {
@@ -108,8 +105,6 @@ impl<T> Future for Join<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        Pin::new(&mut self.0)
-            .poll(cx)
-            .map(|joined| joined.expect("no row panics or aborts"))
+        Pin::new(&mut self.0).poll(cx).map(|joined| joined.expect("no row panics or aborts"))
     }
 }

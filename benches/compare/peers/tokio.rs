@@ -38,11 +38,7 @@ impl Peer for Tokio {
     #[cfg(tokio_unstable)]
     fn noop_wakes(&self) -> Option<u64> {
         let metrics = self.0.metrics();
-        Some(
-            (0..metrics.num_workers())
-                .map(|worker| metrics.worker_noop_count(worker))
-                .sum(),
-        )
+        Some((0..metrics.num_workers()).map(|worker| metrics.worker_noop_count(worker)).sum())
     }
 
     /// tokio counts them only when everything is built with `--cfg tokio_unstable`.
@@ -121,8 +117,6 @@ impl<T> Future for Join<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
-        Pin::new(&mut self.0)
-            .poll(cx)
-            .map(|joined| joined.expect("no row panics or aborts"))
+        Pin::new(&mut self.0).poll(cx).map(|joined| joined.expect("no row panics or aborts"))
     }
 }

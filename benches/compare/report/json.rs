@@ -47,8 +47,5 @@ fn runtime_result(result: &RuntimeResult) -> Value {
 }
 
 fn sample(sample: &Sample) -> Value {
-    sample
-        .iter()
-        .map(|(metric, value)| (metric.name().to_owned(), Value::from(value)))
-        .collect()
+    sample.iter().map(|(metric, value)| (metric.name().to_owned(), Value::from(value))).collect()
 }

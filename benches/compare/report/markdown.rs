@@ -19,16 +19,11 @@ pub(crate) fn markdown(plan: &Plan, rows: &[Compared]) -> String {
         ("Wall time per operation", Metric::WallNs),
         ("Latency, median", Metric::P50Ns),
         ("Latency, 99 of 100 below", Metric::P99Ns),
-        ("Last timer late by", Metric::LateNs),
+        ("Timers of a burst late by, mean", Metric::MeanLateNs),
+        ("Last timer, alone, late by", Metric::LateNs),
         ("Operations a second", Metric::OpsPerSecond),
-        (
-            "Context switches per operation (voluntary)",
-            Metric::Switches,
-        ),
-        (
-            "No-op wakes per operation, where they are counted",
-            Metric::NoopWakes,
-        ),
+        ("Context switches per operation (voluntary)", Metric::Switches),
+        ("No-op wakes per operation, where they are counted", Metric::NoopWakes),
         ("System calls per operation, under strace", Metric::Syscalls),
     ] {
         table(&mut text, plan, rows, title, metric);
@@ -47,26 +42,30 @@ fn costs(text: &mut String, plan: &Plan, rows: &[Compared]) {
     text.push_str("---|\n");
     for compared in rows {
         let row = compared.row;
-        let note = if row.metric == Metric::WallNs {
-            " (wall time)"
-        } else {
-            ""
-        };
+        let note = if row.metric == Metric::WallNs { " (wall time)" } else { "" };
         write!(text, "| {}{note} |", row.name).expect("a string can be written");
         for &runtime in &plan.runtimes {
             write!(text, " {} |", cell(compared, runtime, row.metric))
                 .expect("a string can be written");
         }
-        writeln!(text, " {} | {} |", row.target, row.what).expect("a string can be written");
+        writeln!(text, " {} | {} |", target(compared), row.what).expect("a string can be written");
+    }
+}
+
+/// The row's target, and whether it is met.
+fn target(compared: &Compared) -> String {
+    let Some(target) = compared.row.target else { return "zero".to_owned() };
+    match compared.ratio(Runtime::Tenter, compared.row.metric) {
+        Some(ratio) if ratio >= target => format!("{target} ✓"),
+        Some(_) => format!("{target} ✗"),
+        None => target.to_string(),
     }
 }
 
 /// A table of one metric, with the rows that have it.
 fn table(text: &mut String, plan: &Plan, rows: &[Compared], title: &str, metric: Metric) {
     let measured = |compared: &&Compared| {
-        plan.runtimes
-            .iter()
-            .any(|&runtime| compared.median(runtime, metric).is_some())
+        plan.runtimes.iter().any(|&runtime| compared.median(runtime, metric).is_some())
     };
     let mut rows = rows.iter().filter(measured).peekable();
     if rows.peek().is_none() {
@@ -108,9 +107,12 @@ fn cell(compared: &Compared, runtime: Runtime, metric: Metric) -> String {
 
 pub(crate) fn format_value(metric: Metric, value: f64) -> String {
     match metric {
-        Metric::WallNs | Metric::CpuNs | Metric::P50Ns | Metric::P99Ns | Metric::LateNs => {
-            format_ns(value)
-        }
+        Metric::WallNs
+        | Metric::CpuNs
+        | Metric::P50Ns
+        | Metric::P99Ns
+        | Metric::MeanLateNs
+        | Metric::LateNs => format_ns(value),
         Metric::Switches | Metric::NoopWakes => format!("{value:.4}"),
         Metric::Syscalls => format!("{value:.2}"),
         Metric::OpsPerSecond => format!("{value:.0}"),

@@ -7,7 +7,7 @@ use crate::peers::Runtime;
 use crate::run::Compared;
 
 const WIDTH: f64 = 760.0;
-/// Left of the bars: the rows' names. Right of them: the ratios.
+/// Left of the bars: the rows' names. Right of them: `tenter`'s ratios.
 const LEFT: f64 = 170.0;
 const RIGHT: f64 = 60.0;
 const TOP: f64 = 78.0;
@@ -16,7 +16,7 @@ const ROW_HEIGHT: f64 = 30.0;
 /// Height of the bars, `tenter`'s and smol's.
 const BARS: [(Runtime, f64); 2] = [(Runtime::Tenter, 13.0), (Runtime::Smol, 6.0)];
 /// The scale shows at least from 1/2 to 4, in powers of two, and at most this far each way.
-const EXPONENT_MAX: i32 = 5;
+const EXPONENT_MAX: i32 = 4;
 
 const STYLE: &str = "\
 text{font:12px system-ui,-apple-system,'Segoe UI',sans-serif;fill:#1f2328}\
@@ -48,9 +48,9 @@ pub(crate) fn svg(plan: &Plan, rows: &[Compared]) -> String {
     svg
 }
 
+/// A row that aims at zero has no ratio worth a bar.
 fn has_bar(row: &Compared) -> bool {
-    BARS.iter()
-        .any(|&(runtime, _)| ratio(row, runtime).is_some())
+    row.row.target.is_some() && BARS.iter().any(|&(runtime, _)| ratio(row, runtime).is_some())
 }
 
 fn ratio(row: &Compared, runtime: Runtime) -> Option<f64> {
@@ -65,9 +65,7 @@ struct Scale {
 
 impl Scale {
     fn of(rows: &[&Compared]) -> Scale {
-        let ratios = rows
-            .iter()
-            .flat_map(|row| BARS.map(|(runtime, _)| ratio(row, runtime)));
+        let ratios = rows.iter().flat_map(|row| BARS.map(|(runtime, _)| ratio(row, runtime)));
         let mut exponents = [-1, 2];
         for exponent in ratios.flatten().map(f64::log2) {
             exponents[0] = exponents[0].min(exponent.floor() as i32).max(-EXPONENT_MAX);
@@ -85,16 +83,10 @@ impl Scale {
 }
 
 fn head(svg: &mut String, plan: &Plan) {
-    text(
-        svg,
-        "title",
-        "start",
-        12.0,
-        24.0,
-        "How many times better than tokio",
-    );
+    text(svg, "title", "start", 12.0, 24.0, "How many times better than tokio");
     let note = format!(
-        "processor time per operation unless said; {} workers, medians of {} rounds",
+        "processor time per operation (skewed: wall time, bytes_per_task: memory); {} workers, \
+         medians of {} rounds",
         plan.workers, plan.rounds
     );
     text(svg, "note", "start", 12.0, 42.0, &note);
@@ -115,11 +107,7 @@ fn grid(svg: &mut String, scale: &Scale, height: f64) {
         let ratio = 2f64.powi(exponent);
         let x = scale.x(ratio);
         line(svg, "grid", x, TOP - 6.0, height - BOTTOM);
-        let label = if exponent == 0 {
-            "tokio".to_owned()
-        } else {
-            format!("{ratio}×")
-        };
+        let label = if exponent == 0 { "tokio".to_owned() } else { format!("{ratio}×") };
         text(svg, "axis", "middle", x, TOP - 12.0, &label);
     }
 }
@@ -132,24 +120,9 @@ fn bars(svg: &mut String, scale: &Scale, row: &Compared, top: f64) {
     for (runtime, height) in BARS {
         if let Some(ratio) = ratio(row, runtime) {
             let end = scale.x(ratio);
-            rect(
-                svg,
-                runtime.name(),
-                end.min(one),
-                y,
-                (end - one).abs().max(1.0),
-                height,
-            );
+            rect(svg, runtime.name(), end.min(one), y, (end - one).abs().max(1.0), height);
             if runtime == Runtime::Tenter {
-                let x = end.max(one) + 5.0;
-                text(
-                    svg,
-                    "value",
-                    "start",
-                    x,
-                    y + height - 2.5,
-                    &format!("{ratio:.2}"),
-                );
+                text(svg, "value", "end", WIDTH - 12.0, top + 15.0, &format!("{ratio:.2}×"));
             }
         }
         y += height + 1.0;

@@ -15,9 +15,8 @@ pub(crate) fn noop<P: Peer>(peer: &P, ops: usize) -> Outcome {
     let batches = ops.div_ceil(CLOSURES_AT_ONCE);
     in_task(peer, async move {
         for _ in 0..batches {
-            let closures: Vec<_> = (0..CLOSURES_AT_ONCE)
-                .map(|_| P::spawn_blocking(|| ()))
-                .collect();
+            let closures: Vec<_> =
+                (0..CLOSURES_AT_ONCE).map(|_| P::spawn_blocking(|| ())).collect();
             for closure in closures {
                 closure.await;
             }
@@ -56,9 +55,7 @@ pub(crate) fn wake_times(times: usize, wake: impl Fn()) {
 pub(crate) fn latency_outcome(mut latencies: Vec<u64>) -> Outcome {
     let mut outcome = Outcome::of(latencies.len());
     for (metric, share) in [(Metric::P50Ns, 0.5), (Metric::P99Ns, 0.99)] {
-        outcome
-            .extra
-            .push((metric, percentile(&mut latencies, share)));
+        outcome.extra.push((metric, percentile(&mut latencies, share)));
     }
     outcome
 }

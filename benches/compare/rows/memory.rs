@@ -53,9 +53,7 @@ pub(crate) fn bytes_per_task<P: Peer>(peer: &P, ops: usize) -> Outcome {
         resident_bytes() - before
     });
     let mut outcome = Outcome::of(ops);
-    outcome
-        .extra
-        .push((Metric::Bytes, bytes as f64 / ops as f64));
+    outcome.extra.push((Metric::Bytes, bytes as f64 / ops as f64));
     outcome
 }
 
@@ -89,12 +87,8 @@ pub(crate) fn idle_cpu<P: Peer>(peer: &P, milliseconds: usize) -> Outcome {
     let seconds = wall.as_secs_f64();
     let mut outcome = Outcome::of(1);
     outcome.extra.push((Metric::WallNs, 1e9));
-    outcome
-        .extra
-        .push((Metric::CpuNs, used.cpu_ns as f64 / seconds));
-    outcome
-        .extra
-        .push((Metric::Switches, used.switches as f64 / seconds));
+    outcome.extra.push((Metric::CpuNs, used.cpu_ns as f64 / seconds));
+    outcome.extra.push((Metric::Switches, used.switches as f64 / seconds));
     outcome
 }
 

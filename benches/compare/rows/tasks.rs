@@ -66,9 +66,8 @@ fn spawn_from_outside<P: Peer>(handle: &P::Handle, batches: usize) {
 pub(crate) fn yield_many<P: Peer>(peer: &P, ops: usize) -> Outcome {
     let yields = ops.div_ceil(YIELDING_TASKS);
     in_task(peer, async move {
-        let tasks: Vec<_> = (0..YIELDING_TASKS)
-            .map(|_| P::spawn(yield_often::<P>(yields)))
-            .collect();
+        let tasks: Vec<_> =
+            (0..YIELDING_TASKS).map(|_| P::spawn(yield_often::<P>(yields))).collect();
         for task in tasks {
             task.await;
         }
@@ -152,14 +151,8 @@ pub(crate) async fn trade(
     replies: async_channel::Receiver<usize>,
 ) {
     for index in 0..round_trips {
-        request
-            .send(index)
-            .await
-            .expect("the replier lives until the requester ends");
-        let reply = replies
-            .recv()
-            .await
-            .expect("the replier lives until the requester ends");
+        request.send(index).await.expect("the replier lives until the requester ends");
+        let reply = replies.recv().await.expect("the replier lives until the requester ends");
         assert_eq!(reply, index);
     }
 }
@@ -183,10 +176,7 @@ pub(crate) fn mpsc_contended<P: Peer>(peer: &P, ops: usize) -> Outcome {
             let sender = sender.clone();
             P::spawn_detached(async move {
                 for index in 0..each {
-                    sender
-                        .send(index)
-                        .await
-                        .expect("the receiver outlives the senders");
+                    sender.send(index).await.expect("the receiver outlives the senders");
                 }
             });
         }
@@ -216,10 +206,7 @@ pub(crate) const fn tree_nodes() -> usize {
 }
 
 /// Counts the leaves below, one task a node.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "the bound breaks the cycle of asking whether it is"
-)]
+#[expect(clippy::manual_async_fn, reason = "the bound breaks the cycle of asking whether it is")]
 fn node<P: Peer>(depth: u32) -> impl Future<Output = u64> + Send + 'static {
     async move {
         if depth == 0 {
@@ -251,10 +238,6 @@ pub(crate) fn skewed<P: Peer>(peer: &P, ops: usize) -> Outcome {
 /// About a nanosecond a step, and no memory.
 fn work(steps: u64) -> u64 {
     (0..steps).fold(1, |state: u64, step| {
-        black_box(
-            state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(step),
-        )
+        black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(step))
     })
 }

@@ -17,26 +17,30 @@ pub(crate) const NEVER: Duration = Duration::from_secs(60);
 const CANCELLERS: usize = 4;
 
 pub(crate) fn fire<P: Peer>(peer: &P, ops: usize) -> Outcome {
-    let late = in_task(peer, async move {
+    let lateness = in_task(peer, async move {
         let first = Instant::now() + lead(ops);
-        let sleepers: Vec<_> = (0..ops)
-            .map(|index| P::spawn(P::sleep_until(first + offset(index, ops))))
-            .collect();
-        let last = P::spawn(async move {
-            let deadline = first + SPREAD + LAST_AFTER;
-            P::sleep_until(deadline).await;
-            Instant::now()
-                .checked_duration_since(deadline)
-                .expect("no timer fires early")
-        });
-        let late = last.await;
+        let sleepers: Vec<_> =
+            (0..ops).map(|index| P::spawn(lateness::<P>(first + offset(index, ops)))).collect();
+        let last = P::spawn(lateness::<P>(first + SPREAD + LAST_AFTER));
+        let mut sum = Duration::ZERO;
         for sleeper in sleepers {
-            sleeper.await;
+            sum += sleeper.await;
         }
-        late
+        (sum, last.await)
     });
+    lateness_outcome(ops, lateness)
+}
+
+async fn lateness<P: Peer>(deadline: Instant) -> Duration {
+    P::sleep_until(deadline).await;
+    Instant::now().checked_duration_since(deadline).expect("no timer fires early")
+}
+
+/// From the summed lateness of the burst, and that of the last timer.
+pub(crate) fn lateness_outcome(ops: usize, (sum, last): (Duration, Duration)) -> Outcome {
     let mut outcome = Outcome::of(ops);
-    outcome.extra.push((Metric::LateNs, late.as_nanos() as f64));
+    outcome.extra.push((Metric::MeanLateNs, sum.as_nanos() as f64 / ops as f64));
+    outcome.extra.push((Metric::LateNs, last.as_nanos() as f64));
     outcome
 }
 
@@ -55,9 +59,7 @@ pub(crate) fn offset(index: usize, of: usize) -> Duration {
 pub(crate) fn cancel<P: Peer>(peer: &P, ops: usize) -> Outcome {
     let each = ops.div_ceil(CANCELLERS);
     in_task(peer, async move {
-        let tasks: Vec<_> = (0..CANCELLERS)
-            .map(|_| P::spawn(cancel_many::<P>(each)))
-            .collect();
+        let tasks: Vec<_> = (0..CANCELLERS).map(|_| P::spawn(cancel_many::<P>(each))).collect();
         for task in tasks {
             task.await;
         }

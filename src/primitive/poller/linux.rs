@@ -73,11 +73,8 @@ impl Poller {
     ///    events under `key` do no harm afterwards.
     pub(crate) unsafe fn add(&self, fd: BorrowedFd<'_>, key: usize) -> io::Result<()> {
         debug_assert_ne!(key, WAKE_KEY, "the key of the poller itself");
-        let flags = EventFlags::IN
-            | EventFlags::OUT
-            | EventFlags::RDHUP
-            | EventFlags::PRI
-            | EventFlags::ET;
+        let flags =
+            EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::PRI | EventFlags::ET;
         Ok(epoll::add(&self.polling, fd, EventData::new_u64(key as u64), flags)?)
     }
 

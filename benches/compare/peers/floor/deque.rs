@@ -29,11 +29,7 @@ pub(crate) fn run() {
 pub(crate) async fn yield_now() {
     let mut yielded = false;
     std::future::poll_fn(|_| {
-        if std::mem::replace(&mut yielded, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }

@@ -113,8 +113,6 @@ pub(crate) fn bytes_per_task(ops: usize) -> Outcome {
     }
     let bytes = resident_bytes() - before;
     let mut outcome = Outcome::of(ops);
-    outcome
-        .extra
-        .push((Metric::Bytes, bytes as f64 / ops as f64));
+    outcome.extra.push((Metric::Bytes, bytes as f64 / ops as f64));
     outcome
 }

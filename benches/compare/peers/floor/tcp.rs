@@ -1,4 +1,5 @@
-//! Servers as one thread in an epoll loop, level-triggered: three system calls an echo.
+//! Servers: for requests one thread in an epoll loop, level-triggered, three system calls an
+//! echo; for streams a thread each that does nothing but read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,46 +15,56 @@ use crate::rows::tcp::ANY_PORT;
 /// The listener's key; a connection's is its descriptor.
 const LISTENER: u64 = u64::MAX;
 
-/// Starts a server on a thread of its own, and returns where it listens.
+/// Starts a server on threads of its own, and returns where it listens.
 ///
 /// # Errors
 ///
 /// - The listener's, and those of epoll's creation.
 pub(crate) fn start(service: Service) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(ANY_PORT)?;
-    listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    add(&epoll, &listener, LISTENER)?;
-    let buffer = match service {
-        Service::Echo | Service::Churn => vec![0; REQUEST * 2],
-        Service::Sink => vec![0; CHUNK],
+    let closes_after_reply = match service {
+        Service::Echo => false,
+        Service::Churn => true,
+        Service::Sink => {
+            thread::spawn(move || sink_all(&listener));
+            return Ok(address);
+        }
     };
-    let server = Server {
-        epoll,
-        listener,
-        service,
-        buffer,
-        connections: Vec::new(),
-    };
-    thread::Builder::new().name("floor".to_owned()).spawn(|| {
-        server
-            .run()
-            .expect("the loop of the floor's server does not fail")
-    })?;
+    let server = EchoServer::new(listener, closes_after_reply)?;
+    thread::spawn(|| server.run().expect("the loop of the floor's server does not fail"));
     Ok(address)
 }
 
-struct Server {
+fn sink_all(listener: &TcpListener) {
+    for stream in listener.incoming().map_while(Result::ok) {
+        // An error is the client's end of the connection, which ends it here too.
+        thread::spawn(|| drop(sink(stream)));
+    }
+}
+
+fn sink(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    while stream.read(&mut buffer)? > 0 {}
+    stream.write_all(&[1])
+}
+
+struct EchoServer {
     epoll: OwnedFd,
     listener: TcpListener,
-    service: Service,
-    buffer: Vec<u8>,
+    closes_after_reply: bool,
     /// By descriptor.
     connections: Vec<Option<TcpStream>>,
 }
 
-impl Server {
+impl EchoServer {
+    fn new(listener: TcpListener, closes_after_reply: bool) -> io::Result<EchoServer> {
+        listener.set_nonblocking(true)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        add(&epoll, &listener, LISTENER)?;
+        Ok(EchoServer { epoll, listener, closes_after_reply, connections: Vec::new() })
+    }
+
     fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(1024);
         loop {
@@ -86,15 +97,9 @@ impl Server {
     }
 
     fn serve(&mut self, key: usize) {
-        let Some(stream) = &mut self.connections[key] else {
-            return;
-        };
-        let goes_on = match self.service {
-            Service::Echo => echo(stream, &mut self.buffer),
-            Service::Churn => echo(stream, &mut self.buffer).map(|_| false),
-            Service::Sink => sink(stream, &mut self.buffer),
-        };
-        if !goes_on.unwrap_or(false) {
+        let Some(stream) = &mut self.connections[key] else { return };
+        let more_may_come = echo(stream).unwrap_or(false);
+        if !more_may_come || self.closes_after_reply {
             self.connections[key] = None;
         }
     }
@@ -105,18 +110,10 @@ fn add(epoll: &OwnedFd, source: impl rustix::fd::AsFd, key: u64) -> io::Result<(
     Ok(epoll::add(epoll, source, data, epoll::EventFlags::IN)?)
 }
 
-/// Tells whether the connection goes on.
-fn echo(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<bool> {
-    let count = stream.read(buffer)?;
+/// Tells whether the client may send more.
+fn echo(stream: &mut TcpStream) -> io::Result<bool> {
+    let mut buffer = [0; REQUEST * 2];
+    let count = stream.read(&mut buffer)?;
     stream.write_all(&buffer[..count])?;
-    Ok(count > 0)
-}
-
-/// Tells whether the connection goes on.
-fn sink(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<bool> {
-    let count = stream.read(buffer)?;
-    if count == 0 {
-        stream.write_all(&[1])?;
-    }
     Ok(count > 0)
 }

@@ -22,13 +22,9 @@ pub(crate) fn blocking_noop(ops: usize) -> Outcome {
                     done.send(()).expect("the batch is waited for");
                 }
             };
-            sender
-                .send(Box::new(closure))
-                .expect("the pool waits for closures");
+            sender.send(Box::new(closure)).expect("the pool waits for closures");
         }
-        batch_done
-            .recv()
-            .expect("the last closure of the batch runs");
+        batch_done.recv().expect("the last closure of the batch runs");
     }
     drop(sender);
     pool.join().expect("no closure panics");
@@ -61,10 +57,7 @@ struct Wakes {
 impl Wakes {
     /// If the one before is still there, the waiter was away for a whole pause: that one counts.
     fn send(&self, at: Instant) {
-        self.sent
-            .lock()
-            .expect("nothing panics with the lock")
-            .get_or_insert(at);
+        self.sent.lock().expect("nothing panics with the lock").get_or_insert(at);
     }
 
     fn record_latencies(&self) -> Vec<u64> {
@@ -72,11 +65,7 @@ impl Wakes {
         // ORDERING: Acquire. Pairs with the Release after the last wake.
         while !self.ended.load(Ordering::Acquire) {
             thread::park();
-            let sent = self
-                .sent
-                .lock()
-                .expect("nothing panics with the lock")
-                .take();
+            let sent = self.sent.lock().expect("nothing panics with the lock").take();
             latencies.extend(sent.map(|sent| sent.elapsed().as_nanos() as u64));
         }
         latencies

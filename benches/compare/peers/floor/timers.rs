@@ -3,31 +3,27 @@
 use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::rows::Outcome;
-use crate::rows::timers::{LAST_AFTER, NEVER, SPREAD, lead, offset};
-use crate::sample::Metric;
+use crate::rows::timers::{LAST_AFTER, NEVER, SPREAD, lateness_outcome, lead, offset};
 
 pub(crate) fn fire(ops: usize) -> Outcome {
     let first = Instant::now() + lead(ops);
-    let last = first + SPREAD + LAST_AFTER;
-    let mut timers: BTreeSet<_> = (0..ops)
-        .map(|index| (first + offset(index, ops), index))
-        .collect();
-    timers.insert((last, ops));
-    while let Some((deadline, _)) = timers.first() {
-        thread::sleep(deadline.saturating_duration_since(Instant::now()));
+    let mut timers: BTreeSet<_> =
+        (0..ops).map(|index| (first + offset(index, ops), index)).collect();
+    let mut sum = Duration::ZERO;
+    while let Some(&(earliest, _)) = timers.first() {
+        thread::sleep(earliest.saturating_duration_since(Instant::now()));
         let now = Instant::now();
-        while timers.first().is_some_and(|(deadline, _)| *deadline <= now) {
+        while let Some(&(deadline, _)) = timers.first().filter(|(deadline, _)| *deadline <= now) {
+            sum += now - deadline;
             timers.pop_first();
         }
     }
-    let mut outcome = Outcome::of(ops);
-    outcome
-        .extra
-        .push((Metric::LateNs, last.elapsed().as_nanos() as f64));
-    outcome
+    let last = first + SPREAD + LAST_AFTER;
+    thread::sleep(last.saturating_duration_since(Instant::now()));
+    lateness_outcome(ops, (sum, last.elapsed()))
 }
 
 pub(crate) fn cancel(ops: usize) -> Outcome {

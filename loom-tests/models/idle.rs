@@ -1,0 +1,139 @@
+//! The ledger of who searches and who sleeps. S2 to S4.
+
+use loom::thread::spawn;
+
+use super::idle::Idle;
+use crate::harness::model;
+use crate::primitive::Arc;
+use crate::primitive::deque::{Injector, Steal};
+use crate::primitive::lock::{Condvar, Mutex};
+
+/// A scheduler of which nothing is left but the inject queue and the protocol of sleep.
+struct Ledger {
+    idle: Idle,
+    inject: Injector<u32>,
+    /// One token a worker; it comes from `Idle` alone.
+    tokens: Mutex<[bool; 2]>,
+    given: Condvar,
+}
+
+impl Ledger {
+    fn new(workers: usize) -> Arc<Self> {
+        Arc::new(Self {
+            idle: Idle::new(workers),
+            inject: Injector::new(),
+            tokens: Mutex::new([false; 2]),
+            given: Condvar::new(),
+        })
+    }
+
+    fn schedule(&self, item: u32) {
+        self.inject.push(item);
+        self.notify();
+    }
+
+    fn notify(&self) {
+        if let Some(index) = self.idle.worker_to_wake() {
+            self.tokens.lock()[index] = true;
+            self.given.notify_all();
+        }
+    }
+
+    fn wait_for_token(&self, index: usize) {
+        let mut tokens = self.tokens.lock();
+        while !std::mem::take(&mut tokens[index]) {
+            tokens = self.given.wait(tokens);
+        }
+    }
+
+    fn steal(&self) -> Option<u32> {
+        loop {
+            match self.inject.steal() {
+                Steal::Success(item) => return Some(item),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// What a worker does that has nothing else to do, until it has an item.
+    fn search_and_sleep(&self, index: usize, mut searching: bool) -> u32 {
+        loop {
+            if let Some(item) = self.steal() {
+                if searching && self.idle.stop_searching() && !self.inject.is_empty() {
+                    self.notify();
+                }
+                return item;
+            }
+            self.idle.announce(index, searching);
+            if self.inject.is_empty() {
+                self.wait_for_token(index);
+            }
+            // Woken, and then counted as searching; or back by itself.
+            searching = !self.idle.retract(index);
+        }
+    }
+}
+
+model! {
+    /// S3.
+    fn a_scheduled_task_is_never_slept_through() {
+        let ledger = Ledger::new(1);
+        let other = Arc::clone(&ledger);
+        let worker = spawn(move || other.search_and_sleep(0, false));
+        ledger.schedule(1);
+        assert_eq!(worker.join().unwrap(), 1);
+    }
+    catches
+        "idle: no fence after a push",
+        "idle: no fence after announcing sleep"
+}
+
+model! {
+    /// S4: who pushes while somebody searches wakes nobody, and relies on the end of the search.
+    fn a_push_that_relies_on_a_searcher_is_found() {
+        let ledger = Ledger::new(1);
+        ledger.idle.start_searching();
+        let other = Arc::clone(&ledger);
+        let worker = spawn(move || other.search_and_sleep(0, true));
+        ledger.schedule(1);
+        assert_eq!(worker.join().unwrap(), 1);
+    }
+    catches
+        "idle: no fence after a push",
+        "idle: no fence after announcing sleep"
+}
+
+model! {
+    /// S4: it found a task and may be busy with it for ever.
+    fn the_last_searcher_hands_on() {
+        let ledger = Ledger::new(2);
+        ledger.schedule(1);
+        ledger.idle.announce(1, false);
+        ledger.idle.start_searching();
+        let first = Arc::clone(&ledger);
+        let first = spawn(move || first.search_and_sleep(0, true));
+        let second = Arc::clone(&ledger);
+        let second = spawn(move || {
+            second.wait_for_token(1);
+            assert!(!second.idle.retract(1), "who woke it took it off the list");
+            second.search_and_sleep(1, true)
+        });
+        ledger.schedule(2);
+        assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
+    }
+    catches "idle: the last searcher does not hand on"
+}
+
+model! {
+    fn two_pushes_at_once_wake_one_searcher() {
+        let ledger = Ledger::new(2);
+        ledger.idle.announce(0, false);
+        ledger.idle.announce(1, false);
+        let other = Arc::clone(&ledger);
+        let other = spawn(move || other.idle.worker_to_wake().is_some());
+        let woken = ledger.idle.worker_to_wake().is_some();
+        assert!(woken != other.join().unwrap());
+    }
+    catches "idle: no look at the searchers under the lock"
+}

@@ -1,0 +1,99 @@
+//! How one thread sleeps: a token is never lost, in the driver or beside it.
+
+use loom::thread::spawn;
+
+use super::park::{Parker, Slept};
+use crate::driver::Driver;
+use crate::harness::model;
+use crate::primitive::Arc;
+use crate::primitive::lock::{Condvar, Mutex};
+
+fn driver() -> Arc<Driver> {
+    Arc::new(Driver::new(1).unwrap())
+}
+
+/// Parks until there is a token; in the driver, other things may end the sleep.
+fn park(parker: &Parker, driver: &Driver) {
+    parker.park(driver);
+}
+
+model! {
+    fn a_thread_that_sleeps_in_the_driver_is_woken() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let (turning, sleeping) = (Arc::clone(&driver), Arc::clone(&parker));
+        let sleeper = spawn(move || park(&sleeping, &turning));
+        parker.unpark(&driver);
+        sleeper.join().unwrap();
+    }
+    catches "park: the sleeper in the driver is not woken"
+}
+
+model! {
+    fn a_thread_that_sleeps_beside_the_driver_is_woken() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let turn = driver.try_lock().unwrap();
+        let (turning, sleeping) = (Arc::clone(&driver), Arc::clone(&parker));
+        let sleeper = spawn(move || {
+            assert_eq!(sleeping.park(&turning), Slept::Beside);
+        });
+        parker.unpark(&driver);
+        sleeper.join().unwrap();
+        drop(turn);
+    }
+    catches "park: notify without the lock"
+}
+
+model! {
+    /// The driver is given up while the sleeper decides where to sleep: it may sleep there or
+    /// beside it, and is woken in either.
+    fn a_token_is_not_lost_as_the_driver_changes_hands() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let turn = driver.try_lock().unwrap();
+        let (turning, sleeping) = (Arc::clone(&driver), Arc::clone(&parker));
+        let sleeper = spawn(move || park(&sleeping, &turning));
+        drop(turn);
+        parker.unpark(&driver);
+        sleeper.join().unwrap();
+    }
+    catches
+        "park: the sleeper in the driver is not woken",
+        "park: notify without the lock"
+}
+
+model! {
+    /// Two threads wake it for two reasons: it may see both at once, but not none.
+    fn two_tokens_are_at_least_one() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let turn = driver.try_lock().unwrap();
+        let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
+        let waker = spawn(move || waking.unpark(&turning));
+        parker.unpark(&driver);
+        parker.park(&driver);
+        waker.join().unwrap();
+        drop(turn);
+    }
+    catches "park: a second token takes the first away"
+}
+
+model! {
+    /// What was done before the token was left is seen by who takes it.
+    fn who_was_woken_sees_what_was_done_before() {
+        use crate::primitive::cell::UnsafeCell;
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let turn = driver.try_lock().unwrap();
+        let written = Arc::new(UnsafeCell::new(0));
+        let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
+        let writing = Arc::clone(&written);
+        let waker = spawn(move || {
+            // SAFETY: loom checks that nobody else is here.
+            writing.with_mut(|written| unsafe { *written = 1 });
+            waking.unpark(&turning);
+        });
+        parker.park(&driver);
+        // SAFETY: loom checks that nobody else is here.
+        assert_eq!(written.with(|written| unsafe { *written }), 1);
+        waker.join().unwrap();
+        drop(turn);
+    }
+    catches "park: a token without Release"
+}

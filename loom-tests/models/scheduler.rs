@@ -1,0 +1,266 @@
+//! The scheduler as a whole: workers that run, sleep, are woken and leave; threads in `block_on`.
+//! S1 to S7.
+
+use std::future::poll_fn;
+use std::panic::Location;
+use std::task::Poll;
+
+use loom::thread::{self, spawn};
+
+use super::support::{Gate, Parker, Tracked, block_on, poll_once};
+use crate::driver::{Direction, Driver, Registration};
+use crate::harness::model;
+use crate::primitive::Arc;
+use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::poller::Endpoint;
+use crate::scheduler::{Shared, Worker, guest};
+use crate::task::{JoinHandle, Place};
+
+/// A scheduler and the threads of its workers.
+struct Runtime {
+    shared: Arc<Shared>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Runtime {
+    fn start(workers: usize, guests: usize) -> Self {
+        let shards = Shared::timer_shards(workers, guests);
+        let driver = Arc::new(Driver::new(shards).unwrap());
+        let hook = std::sync::Arc::new(|_: &crate::task::Unobserved<'_>| ());
+        let (shared, cores) = Shared::new(workers, guests, driver, hook);
+        let threads = cores.into_iter().map(|core| {
+            let shared = Arc::clone(&shared);
+            spawn(move || Worker::new(shared, core).run())
+        });
+        let threads = threads.collect();
+        Self { shared, threads }
+    }
+
+    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        spawn_on(&self.shared, future)
+    }
+
+    fn end(self) {
+        self.shared.close();
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+        assert!(self.shared.owned().is_empty());
+    }
+}
+
+fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    shared.spawn(future, Place::new(Location::caller()))
+}
+
+/// What one thread waits for, and another says, without any runtime.
+#[derive(Default)]
+struct Signal {
+    given: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    fn give(&self) {
+        *self.given.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut given = self.given.lock();
+        while !*given {
+            given = self.changed.wait(given);
+        }
+    }
+}
+
+model! {
+    fn a_task_from_outside_runs_on_a_sleeping_worker() {
+        let runtime = Runtime::start(1, 0);
+        let output = block_on(runtime.spawn(async { Tracked::new() })).unwrap();
+        assert_eq!(output.count(), 1);
+        runtime.end();
+    }
+    catches
+        "idle: no second look",
+        "idle: no fence after a push",
+        "idle: no fence after announcing sleep",
+        "park: the sleeper in the driver is not woken"
+}
+
+model! {
+    /// T5 and S6: the waker is the last to touch the scheduler, which goes as soon as it can.
+    fn a_scheduler_outlives_a_foreign_wake() {
+        let runtime = Runtime::start(1, 0);
+        let gate = Gate::new();
+        let handle = runtime.spawn(Gate::wait(&gate));
+        let waker = spawn(move || gate.open());
+        runtime.end();
+        waker.join().unwrap();
+        assert!(handle.is_finished());
+    }
+    catches "shutdown: visitors are not waited for"
+}
+
+model! {
+    fn a_task_spawned_as_the_scheduler_closes_ends_one_way_or_another() {
+        let runtime = Runtime::start(1, 0);
+        let shared = Arc::clone(&runtime.shared);
+        let spawner = spawn(move || {
+            let mut handle = spawn_on(&shared, std::future::pending::<()>());
+            drop(shared);
+            let result = block_on(poll_fn(|cx| std::pin::Pin::new(&mut handle).poll(cx)));
+            assert!(result.unwrap_err().is_cancelled());
+        });
+        runtime.end();
+        spawner.join().unwrap();
+    }
+    catches "owned: bind without looking at closed"
+}
+
+model! {
+    /// The destructor of one aborted future wakes another task.
+    fn a_future_that_wakes_others_as_it_is_dropped_ends_with_them() {
+        struct OpensOnDrop(Arc<Gate>);
+
+        impl Drop for OpensOnDrop {
+            fn drop(&mut self) {
+                self.0.open();
+            }
+        }
+
+        let runtime = Runtime::start(1, 0);
+        let gate = Gate::new();
+        let woken = runtime.spawn(Gate::wait(&gate));
+        let opens = OpensOnDrop(gate);
+        let waking = runtime.spawn(async move {
+            let _opens = opens;
+            std::future::pending::<()>().await;
+        });
+        runtime.end();
+        assert!(woken.is_finished() && waking.is_finished());
+    }
+    catches "task: an abort during the run is overlooked"
+}
+
+model! {
+    fn two_threads_can_close_the_scheduler_at_once() {
+        let runtime = Runtime::start(1, 0);
+        let shared = Arc::clone(&runtime.shared);
+        let other = spawn(move || shared.close());
+        runtime.end();
+        other.join().unwrap();
+    }
+    catches "shutdown: the sleepers are not woken"
+}
+
+model! {
+    fn a_guest_is_woken_by_another_thread() {
+        let runtime = Runtime::start(0, 1);
+        let gate = Gate::new();
+        let main = Gate::wait(&gate);
+        let opener = spawn(move || gate.open());
+        assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
+        opener.join().unwrap();
+        runtime.end();
+    }
+    catches
+        "park: the sleeper in the driver is not woken",
+        "guest: a wake does not unpark"
+}
+
+model! {
+    fn a_thread_without_a_place_is_woken_by_another_thread() {
+        let runtime = Runtime::start(0, 0);
+        let gate = Gate::new();
+        let main = Gate::wait(&gate);
+        let opener = spawn(move || gate.open());
+        assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
+        opener.join().unwrap();
+        runtime.end();
+    }
+    catches "park: notify without the lock"
+}
+
+model! {
+    fn a_guest_runs_the_task_that_it_waits_for() {
+        let runtime = Runtime::start(0, 1);
+        let shared = Arc::clone(&runtime.shared);
+        let main = async move { spawn_on(&shared, async { Tracked::new() }).await };
+        assert_eq!(guest::block_on(&runtime.shared, main).unwrap().count(), 1);
+        runtime.end();
+    }
+    catches "join: wait for a complete task"
+}
+
+model! {
+    /// The guest slept in the driver, and the worker beside it.
+    fn a_guest_that_leaves_does_not_leave_the_driver_alone() {
+        let runtime = Runtime::start(1, 1);
+        let socket = Endpoint::new();
+        let registration = Registration::new(Arc::clone(runtime.shared.driver()));
+        let reader = runtime.spawn(async move {
+            poll_fn(|cx| registration.poll_ready(socket.fd(), cx, Direction::Read)).await.is_ok()
+        });
+        let gate = Gate::new();
+        let main = Gate::wait(&gate);
+        let opener = spawn(move || gate.open());
+        guest::block_on(&runtime.shared, main);
+        socket.arrive(1);
+        assert!(block_on(reader).unwrap());
+        opener.join().unwrap();
+        runtime.end();
+    }
+}
+
+model! {
+    /// Work conservation: two tasks come while the one worker that is awake searches. The first
+    /// keeps it busy; the second is for the other worker, which must be woken.
+    fn a_task_does_not_wait_behind_another_while_a_worker_sleeps() {
+        let runtime = Runtime::start(2, 0);
+        let signal = Signal::new();
+        let given = Arc::clone(&signal);
+        let first = runtime.spawn(async move { given.wait() });
+        let second = runtime.spawn(async move { signal.give() });
+        block_on(first).unwrap();
+        block_on(second).unwrap();
+        runtime.end();
+    }
+    catches "idle: the last searcher does not hand on"
+}
+
+model! {
+    /// One event wakes the main future of a guest and a task, and the main future keeps the guest
+    /// busy: the task is for a worker.
+    fn what_a_guest_woke_does_not_wait_for_its_main_future() {
+        let runtime = Runtime::start(1, 1);
+        let signal = Signal::new();
+        let socket = Endpoint::new();
+        let registration = Arc::new(Registration::new(Arc::clone(runtime.shared.driver())));
+        let (registered, given) = (Arc::clone(&registration), Arc::clone(&signal));
+        let task = runtime.spawn(async move {
+            let _ready = registered.ready(socket.fd(), Direction::Read).await;
+            given.give();
+        });
+        let peer = spawn(move || socket.arrive(1));
+        guest::block_on(&runtime.shared, async {
+            let _ready = registration.ready(socket.fd(), Direction::Read).await;
+            signal.wait();
+        });
+        block_on(task).unwrap();
+        peer.join().unwrap();
+        runtime.end();
+    }
+}

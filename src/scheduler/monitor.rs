@@ -1,0 +1,219 @@
+//! The monitor: a thread that sees to it that one task's long poll does not hold up others.
+//!
+//! A worker looks after its own slot, its share of timers and the driver between two polls. When
+//! a poll takes long nobody does, though others may be asleep. The monitor looks at every worker
+//! from time to time, and at one that is still in the same poll:
+//!
+//! - it moves the task in the worker's LIFO slot to the inject queue;
+//! - it turns the driver, if nobody has and nobody sleeps in it;
+//! - it reports the poll, once, when it has lasted for as long as the runtime was told to bear.
+//!
+//! Go's sysmon is the model. All that the hot path pays is two relaxed stores a poll. The monitor
+//! sleeps when all others do.
+
+use std::time::{Duration, Instant};
+
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicBool, Ordering, fence};
+use crate::primitive::lock::{Condvar, Mutex};
+use crate::task::raw::TaskRef;
+
+use super::Shared;
+
+/// How often the monitor looks while tasks run.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Looks at an idle runtime, each after twice the time, before the monitor goes to sleep: a
+/// runtime that is idle for a moment should not pay for waking it.
+const IDLE_LOOKS: u32 = 5;
+
+/// Tells of a poll that takes long. Called on the monitor's thread.
+pub(crate) type BlockedHook = std::sync::Arc<dyn Fn(&BlockedPoll<'_>) + Send + Sync>;
+
+/// A poll that has lasted for as long as the runtime was told to bear, and goes on.
+pub(crate) struct BlockedPoll<'a> {
+    /// The task.
+    pub(crate) task: &'a TaskRef,
+    /// The worker, by its number; guests count on from the workers.
+    pub(crate) worker: usize,
+    /// How long the poll has lasted at least.
+    pub(crate) lasted: Duration,
+}
+
+/// What the monitor's thread and the others have in common.
+pub(super) struct Monitor {
+    /// The monitor's thread sleeps until a worker wakes.
+    is_asleep: AtomicBool,
+    is_closing: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Monitor {
+    pub(super) fn new() -> Self {
+        Self {
+            is_asleep: AtomicBool::new(false),
+            is_closing: Mutex::new(false),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// A worker is awake, and has said so where the monitor looks.
+    #[inline]
+    pub(super) fn note_awake(&self) {
+        // LIVENESS (S8): waking is say so, fence, look whether the monitor sleeps; the monitor
+        // is say so, fence, look whether all sleep. The later fence sees the other's store.
+        // ORDERING: SeqCst. Partner: the fence in `Monitor::sleep`.
+        fence(Ordering::SeqCst);
+        // ORDERING: Relaxed: ordered by the fence.
+        if self.is_asleep.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    #[cold]
+    fn wake(&self) {
+        // Under the lock, so that the monitor is either still looking or already waiting.
+        let closing = self.is_closing.lock();
+        // ORDERING: Relaxed, under the lock.
+        self.is_asleep.store(false, Ordering::Relaxed);
+        drop(closing);
+        self.changed.notify_one();
+    }
+
+    /// Ends the monitor's thread.
+    pub(super) fn close(&self) {
+        *self.is_closing.lock() = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for `time`; `false` if the monitor is to end.
+    fn pause(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut closing = self.is_closing.lock();
+        // Ends: at `until`.
+        while !*closing {
+            let (guard, timed_out) = self.changed.wait_until(closing, until);
+            closing = guard;
+            if timed_out {
+                break;
+            }
+        }
+        !*closing
+    }
+
+    /// Sleeps until a worker is awake, unless `is_awake` finds one; `false` to end.
+    fn sleep(&self, is_awake: impl Fn() -> bool) -> bool {
+        let mut closing = self.is_closing.lock();
+        // ORDERING: Relaxed: the fence orders it before the look.
+        self.is_asleep.store(true, Ordering::Relaxed);
+        // LIVENESS (S8): the other half of `note_awake`.
+        // ORDERING: SeqCst. Partner: the fence there.
+        fence(Ordering::SeqCst);
+        if is_awake() {
+            // ORDERING: Relaxed: if a worker reads it too early it wakes a monitor that is awake.
+            self.is_asleep.store(false, Ordering::Relaxed);
+        }
+        // Ends: when a worker wakes, or the scheduler closes.
+        // ORDERING: Relaxed: written under the lock that is held between two looks.
+        while !*closing && self.is_asleep.load(Ordering::Relaxed) {
+            closing = self.changed.wait(closing);
+        }
+        !*closing
+    }
+}
+
+/// What the monitor saw of one worker.
+#[derive(Clone, Copy)]
+struct Sight {
+    polls: u64,
+    /// When this number of polls was seen first.
+    since: Instant,
+    is_reported: bool,
+}
+
+/// The loop of the monitor's thread.
+///
+/// A poll that lasts for `blocked_after` is reported to `report`; `None` reports nothing.
+pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report: &BlockedHook) {
+    let started = Instant::now();
+    let unseen = Sight { polls: u64::MAX, since: started, is_reported: false };
+    let mut sights = vec![unseen; shared.remotes.len()];
+    let mut idle_looks = 0;
+    // Ends: when the scheduler closes.
+    while shared.monitor.pause(TICK * 2_u32.pow(idle_looks)) {
+        shared.rescue_driver();
+        for (index, sight) in sights.iter_mut().enumerate() {
+            look_at(shared, index, sight, blocked_after, report);
+        }
+        if shared.is_someone_awake() {
+            idle_looks = 0;
+        } else if idle_looks < IDLE_LOOKS {
+            idle_looks += 1;
+        } else if !shared.monitor.sleep(|| shared.is_someone_awake()) {
+            break;
+        } else {
+            idle_looks = 0;
+        }
+    }
+}
+
+/// Looks at one worker, and helps those that wait behind its poll.
+fn look_at(
+    shared: &Shared,
+    index: usize,
+    sight: &mut Sight,
+    blocked_after: Option<Duration>,
+    report: &BlockedHook,
+) {
+    let remote = &shared.remotes[index];
+    // ORDERING: Relaxed: a sample.
+    let polls = remote.counters.polls.load(Ordering::Relaxed);
+    if polls != sight.polls || !remote.is_awake() {
+        *sight = Sight { polls, since: Instant::now(), is_reported: false };
+        return;
+    }
+    // The same poll as a tick ago: of a task, or of a main future.
+    if let Some(task) = remote.slot.take() {
+        shared.push_inject(task);
+    }
+    let lasted = sight.since.elapsed();
+    if blocked_after.is_some_and(|limit| lasted >= limit) && !sight.is_reported {
+        sight.is_reported = true;
+        // ORDERING: Relaxed: a sample.
+        let running = remote.running.load(Ordering::Relaxed);
+        if let Some(task) = shared.owned.find(running) {
+            report(&BlockedPoll { task: &task, worker: index, lasted });
+        }
+    }
+}
+
+impl Shared {
+    /// Turns the driver if it was left alone for a tick: whoever should is in a long poll. If
+    /// somebody sleeps in it, it learns of timers that whoever set them forgot to tell of.
+    fn rescue_driver(&self) {
+        self.driver.check_sleeper();
+        let now = self.driver.now();
+        // ORDERING: Relaxed: an old value costs a turn too many.
+        let alone_ns = now.saturating_sub(self.turned_at.load(Ordering::Relaxed));
+        if u128::from(alone_ns) < TICK.as_nanos() {
+            return;
+        }
+        let Some(mut turn) = self.driver.try_lock() else { return };
+        // ORDERING: Relaxed, as above.
+        self.turned_at.store(now, Ordering::Relaxed);
+        turn.turn(Some(Duration::ZERO));
+        drop(turn);
+        // LIVENESS (S9): a worker that wanted to sleep in the driver meanwhile sleeps beside it,
+        // perhaps the last. It is woken, to take what is free now.
+        // ORDERING: SeqCst. Partner: the fence in `Worker::sleep`.
+        fence(Ordering::SeqCst);
+        if !self.remotes[..self.workers].iter().any(|remote| remote.is_awake()) {
+            self.unpark(0);
+        }
+    }
+
+    /// Whether a worker or guest is awake.
+    fn is_someone_awake(&self) -> bool {
+        self.remotes.iter().any(|remote| remote.is_awake())
+    }
+}
