@@ -23,15 +23,19 @@ const BRANCHES: usize = 10_000;
 /// }
 /// ```
 ///
+/// `#[preemptions = 1]` before the function is for a model that would take minutes with the usual
+/// number, and was seen to catch its bugs with less.
+///
 /// It becomes two tests: `a_promise_as_a_sentence::holds`, and `..::catches`, which runs the
 /// model with each seeded bug, in a process of its own, and demands that it fails.
 macro_rules! model {
     (
-        $(#[$attr:meta])*
+        $(#[doc = $doc:literal])*
+        $(#[preemptions = $bound:literal])?
         fn $name:ident() $body:block
         $(catches $($bug:literal),+ $(,)?)?
     ) => {
-        $(#[$attr])*
+        $(#[doc = $doc])*
         mod $name {
             #[allow(unused_imports)]
             use super::*;
@@ -40,7 +44,7 @@ macro_rules! model {
 
             #[test]
             fn holds() {
-                $crate::harness::explore(model);
+                $crate::harness::explore_within(0 $(+ $bound)?, model);
             }
 
             $(
@@ -56,16 +60,23 @@ pub(crate) use model;
 
 /// Runs `model` under every schedule with few preemptions.
 pub(crate) fn explore(model: fn()) {
+    explore_within(0, model);
+}
+
+/// Runs `model` under every schedule with at most so many preemptions; 0 is the usual number.
+pub(crate) fn explore_within(bound: usize, model: fn()) {
     let mut builder = loom::model::Builder::new();
-    if builder.preemption_bound.is_none() {
-        builder.preemption_bound = Some(preemptions());
-    }
+    builder.preemption_bound = Some(preemptions().unwrap_or(match bound {
+        0 => PREEMPTIONS,
+        bound => bound,
+    }));
     builder.max_branches = builder.max_branches.max(BRANCHES);
     note_panics();
     let start = Instant::now();
     builder.check(move || {
         crate::primitive::thread::fail_starts(0);
         crate::primitive::poller::reset_clock();
+        crate::primitive::atomic::check_drops();
         model();
         assert_eq!(PANICS.take(), 0, "a panic was contained that the model did not mean");
     });
@@ -98,11 +109,10 @@ fn note_panics() {
 
 const SURVIVED: &str = "the model survived the seeded bug";
 
-fn preemptions() -> usize {
-    match std::env::var("TENTER_LOOM_PREEMPTIONS") {
-        Ok(bound) => bound.parse().expect("TENTER_LOOM_PREEMPTIONS is a number"),
-        Err(_) => PREEMPTIONS,
-    }
+/// What the environment asks for.
+fn preemptions() -> Option<usize> {
+    let bound = std::env::var("TENTER_LOOM_PREEMPTIONS").ok()?;
+    Some(bound.parse().expect("TENTER_LOOM_PREEMPTIONS is a number"))
 }
 
 /// Runs the test `path` with the seeded bug in a process of its own, and demands that it fails.

@@ -532,7 +532,8 @@ fn without_a_hook_an_unobserved_panic_is_one_line_on_standard_error() {
         let output = Child::new().run(|| {
             // What is left on standard error is the runtime's own.
             std::panic::set_hook(Box::new(|_| ()));
-            let runtime = support::runtime(1);
+            let mut builder = Builder::new();
+            let runtime = builder.worker_threads(1).blocked_after(None).build().unwrap();
             let _entered = runtime.enter();
             let handle = task::Builder::new().name("culprit").spawn(async { panic!("a reason") });
             support::wait_until(|| handle.is_finished());

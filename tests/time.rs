@@ -16,7 +16,7 @@ use tenter::time::{
     Interval, MissedTick, Sleep, interval, interval_at, sleep, sleep_until, timeout, timeout_at,
 };
 
-use support::{LIMIT, Tracked, for_each_worker_count, runtime, within};
+use support::{Drops, LIMIT, for_each_worker_count, runtime, within};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -217,23 +217,23 @@ fn a_waker_that_panics_keeps_no_other_timer_from_firing() {
 #[test]
 fn a_hundred_thousand_timers_all_fire_and_none_early() {
     within(LIMIT, || {
-        let late = Arc::new(AtomicUsize::new(0));
+        let fired = Arc::new(AtomicUsize::new(0));
         runtime(2).block_on(async {
             let start = Instant::now();
             let timers = (0..100_000u64).map(|i| {
-                let late = Arc::clone(&late);
+                let fired = Arc::clone(&fired);
                 let deadline = start + Duration::from_micros(i * 7919 % 300_000);
                 tenter::spawn(async move {
                     sleep_until(deadline).await;
                     assert!(deadline <= Instant::now());
-                    late.fetch_add(1, Ordering::Relaxed);
+                    fired.fetch_add(1, Ordering::Relaxed);
                 })
             });
             for timer in timers.collect::<Vec<_>>() {
                 timer.await.unwrap();
             }
         });
-        assert_eq!(late.load(Ordering::Relaxed), 100_000);
+        assert_eq!(fired.load(Ordering::Relaxed), 100_000);
     });
 }
 
@@ -350,7 +350,8 @@ fn a_sleep_that_outlives_its_runtime_says_so_and_can_be_dropped() {
 fn the_end_of_a_runtime_drops_the_tasks_that_sleep() {
     within(LIMIT, || {
         for_each_worker_count(|runtime| {
-            let (tracked, drops) = Tracked::new(());
+            let drops = Drops::new();
+            let tracked = drops.tracked();
             let (polled, was_polled) = mpsc::channel();
             runtime
                 .spawn(async move {
@@ -385,7 +386,8 @@ fn what_is_ready_in_time_is_returned_even_if_there_is_no_time() {
 fn a_timeout_drops_what_took_too_long_and_becomes_an_io_error() {
     within(LIMIT, || {
         runtime(1).block_on(async {
-            let (tracked, drops) = Tracked::new(());
+            let drops = Drops::new();
+            let tracked = drops.tracked();
             let start = Instant::now();
             let elapsed = timeout(5 * MS, async move {
                 let _tracked = tracked;

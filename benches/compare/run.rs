@@ -14,7 +14,7 @@ use crate::rows::{Kind, Row};
 use crate::sample::{Metric, Sample};
 
 const TRACED_WAKES: usize = 400;
-const TRACED_REQUESTS: usize = 2_000;
+const TRACED_REQUESTS: usize = 1_200;
 const TRACED_MEBIBYTES: usize = 100;
 /// Between the requests of a client that is alone with a traced server.
 const TRACED_PAUSE: Duration = Duration::from_millis(1);

@@ -24,7 +24,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a closed connection is still read from, so that the response is not lost to a reset.
-const LINGER: Duration = Duration::from_millis(500);
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Answers the requests of one connection, and closes it.
 pub(crate) async fn serve(stream: TcpStream, site: &Site) {

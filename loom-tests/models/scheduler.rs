@@ -3,14 +3,15 @@
 
 use std::future::poll_fn;
 use std::panic::Location;
-use std::task::Poll;
+use std::sync::atomic::Ordering::Relaxed;
 
 use loom::thread::{self, spawn};
 
-use super::support::{Gate, Parker, Tracked, block_on, poll_once};
+use super::support::{Gate, Tracked, block_on};
 use crate::driver::{Direction, Driver, Registration};
 use crate::harness::model;
 use crate::primitive::Arc;
+use crate::primitive::atomic::trust_drops;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::poller::Endpoint;
 use crate::scheduler::{Shared, Worker, guest};
@@ -36,6 +37,23 @@ impl Runtime {
         Self { shared, threads }
     }
 
+    /// A runtime whose workers have gone to sleep already. What comes before is not explored.
+    fn asleep(workers: usize, guests: usize) -> Self {
+        loom::stop_exploring();
+        let runtime = Self::start(workers, guests);
+        let awake = || {
+            let mut counters = runtime.shared.counters().take(workers);
+            counters.any(|counters| counters.parks.load(Relaxed) == 0)
+        };
+        while awake() {
+            thread::yield_now();
+        }
+        // The last of them has said that it sleeps; let it do so.
+        thread::yield_now();
+        loom::explore();
+        runtime
+    }
+
     fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -50,6 +68,12 @@ impl Runtime {
             thread.join().unwrap();
         }
         assert!(self.shared.owned().is_empty());
+    }
+
+    /// [`Runtime::end`], of which nothing is explored.
+    fn end_quietly(self) {
+        loom::stop_exploring();
+        self.end();
     }
 }
 
@@ -91,7 +115,7 @@ model! {
         let runtime = Runtime::start(1, 0);
         let output = block_on(runtime.spawn(async { Tracked::new() })).unwrap();
         assert_eq!(output.count(), 1);
-        runtime.end();
+        runtime.end_quietly();
     }
     catches
         "idle: no second look",
@@ -174,22 +198,22 @@ model! {
         let opener = spawn(move || gate.open());
         assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
         opener.join().unwrap();
-        runtime.end();
+        runtime.end_quietly();
     }
-    catches
-        "park: the sleeper in the driver is not woken",
-        "guest: a wake does not unpark"
+    catches "guest: a wake does not unpark"
 }
 
 model! {
     fn a_thread_without_a_place_is_woken_by_another_thread() {
+        // Its parker is in one of std's `Arc`s, as a `Wake` must be.
+        trust_drops();
         let runtime = Runtime::start(0, 0);
         let gate = Gate::new();
         let main = Gate::wait(&gate);
         let opener = spawn(move || gate.open());
         assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
         opener.join().unwrap();
-        runtime.end();
+        runtime.end_quietly();
     }
     catches "park: notify without the lock"
 }
@@ -200,15 +224,14 @@ model! {
         let shared = Arc::clone(&runtime.shared);
         let main = async move { spawn_on(&shared, async { Tracked::new() }).await };
         assert_eq!(guest::block_on(&runtime.shared, main).unwrap().count(), 1);
-        runtime.end();
+        runtime.end_quietly();
     }
-    catches "join: wait for a complete task"
 }
 
 model! {
-    /// The guest slept in the driver, and the worker beside it.
+    /// S9: had it slept there, with the worker beside it, nobody would be left to turn.
     fn a_guest_that_leaves_does_not_leave_the_driver_alone() {
-        let runtime = Runtime::start(1, 1);
+        let runtime = Runtime::asleep(1, 1);
         let socket = Endpoint::new();
         let registration = Registration::new(Arc::clone(runtime.shared.driver()));
         let reader = runtime.spawn(async move {
@@ -221,46 +244,52 @@ model! {
         socket.arrive(1);
         assert!(block_on(reader).unwrap());
         opener.join().unwrap();
-        runtime.end();
+        runtime.end_quietly();
     }
+    catches "guest: it sleeps in the driver"
 }
 
 model! {
-    /// Work conservation: two tasks come while the one worker that is awake searches. The first
-    /// keeps it busy; the second is for the other worker, which must be woken.
+    /// Work conservation: two tasks come while the one worker that is awake gives up its search.
+    /// The first keeps it busy; the second is for the other worker, which must be woken.
+    #[preemptions = 1]
     fn a_task_does_not_wait_behind_another_while_a_worker_sleeps() {
-        let runtime = Runtime::start(2, 0);
+        let runtime = Runtime::asleep(2, 0);
         let signal = Signal::new();
         let given = Arc::clone(&signal);
+        block_on(runtime.spawn(async {})).unwrap();
         let first = runtime.spawn(async move { given.wait() });
         let second = runtime.spawn(async move { signal.give() });
         block_on(first).unwrap();
         block_on(second).unwrap();
-        runtime.end();
+        runtime.end_quietly();
     }
-    catches "idle: the last searcher does not hand on"
+    catches
+        "idle: the last searcher does not hand on",
+        "idle: who finds work at the second look is no searcher"
 }
 
 model! {
-    /// One event wakes the main future of a guest and a task, and the main future keeps the guest
-    /// busy: the task is for a worker.
-    fn what_a_guest_woke_does_not_wait_for_its_main_future() {
-        let runtime = Runtime::start(1, 1);
+    /// S7: while a guest runs tasks nobody is woken for what it queues; then its main future keeps
+    /// it busy.
+    fn what_a_guest_queued_does_not_wait_for_its_main_future() {
+        let runtime = Runtime::asleep(1, 1);
         let signal = Signal::new();
-        let socket = Endpoint::new();
-        let registration = Arc::new(Registration::new(Arc::clone(runtime.shared.driver())));
-        let (registered, given) = (Arc::clone(&registration), Arc::clone(&signal));
-        let task = runtime.spawn(async move {
-            let _ready = registered.ready(socket.fd(), Direction::Read).await;
-            given.give();
-        });
-        let peer = spawn(move || socket.arrive(1));
-        guest::block_on(&runtime.shared, async {
-            let _ready = registration.ready(socket.fd(), Direction::Read).await;
+        let gate = Gate::new();
+        let main = Gate::wait(&gate);
+        let (shared, given) = (Arc::clone(&runtime.shared), Arc::clone(&signal));
+        guest::block_on(&runtime.shared, async move {
+            let task = spawn_on(&Arc::clone(&shared), async move {
+                // The second takes the slot, and the first goes to the queue.
+                spawn_on(&shared, async move { given.give() }).detach();
+                spawn_on(&shared, async {}).detach();
+                gate.open();
+            });
+            main.await;
             signal.wait();
+            task.detach();
         });
-        block_on(task).unwrap();
-        peer.join().unwrap();
-        runtime.end();
+        runtime.end_quietly();
     }
+    catches "guest: what it leaves is not handed on"
 }

@@ -83,8 +83,11 @@ pub(crate) struct Condvar {
     /// Tells loom that waiting and notifying depend on each other. It is the last branch point
     /// before each: what follows it, up to the next, is one step.
     order: AtomicUsize,
-    waiting: StdArc<StdMutex<VecDeque<StdArc<Waiter>>>>,
+    waiting: Waiting,
 }
+
+/// Who waits at one condition variable, first come first.
+type Waiting = StdArc<StdMutex<VecDeque<StdArc<Waiter>>>>;
 
 #[derive(Debug)]
 struct Waiter {
@@ -170,7 +173,7 @@ impl Waiter {
 #[derive(Default)]
 struct Clock {
     order: AtomicUsize,
-    sleeping: StdMutex<Vec<(StdArc<StdMutex<VecDeque<StdArc<Waiter>>>>, StdArc<Waiter>)>>,
+    sleeping: StdMutex<Vec<(Waiting, StdArc<Waiter>)>>,
 }
 
 loom::lazy_static! {

@@ -41,16 +41,16 @@
 //! D5 What got in before the shutdown is woken by it, and nothing gets in after: the table and
 //!    each wheel close under the lock that registering and setting take.
 //! D6 Nobody sleeps past a timer. The thread that turns announces until when it sleeps, then
-//!    looks at the shards once more; who set an earlier timer looks at the announcement before
-//!    sleeping elsewhere, and wakes the turn. A fence on each side makes one of them see the
-//!    other.
+//!    looks at the shards once more; who sets a shard's earliest timer looks at the announcement
+//!    next, and wakes the turn if that is later. A fence on each side makes one of them see
+//!    the other.
 //! D7 No code of users runs under a lock: wakers are cloned before, called and dropped after.
 //!    A waker that panics harms nobody else's.
 //!
 //! # LIVENESS
 //!
 //! Who turns: a worker that is about to sleep and gets [`Driver::try_lock`] sleeps in the turn;
-//! the others sleep elsewhere, after [`Driver::check_sleeper`]. A busy worker turns with no
+//! the others sleep elsewhere. A busy worker turns with no
 //! wait now and then. A thread that leaves the turn while others sleep elsewhere answers for it
 //! until it has come back, or has woken one of them to take its place: that is the scheduler's.
 //!
@@ -172,8 +172,8 @@ impl Driver {
         // D7: cloned before the lock.
         let waker = waker.clone();
         let (timer, earlier) = Shard::insert(&self.shards[shard], deadline, waker)?;
-        if earlier {
-            self.announce_earlier(shard);
+        if earlier && !seeded::is("driver: look at the sleeper after setting a timer") {
+            self.check_sleeper();
         }
         Ok(timer)
     }
@@ -185,18 +185,6 @@ impl Driver {
                 shard.fire(now, due);
             }
         }
-    }
-
-    /// To be called before the current thread sleeps anywhere but in the turn (D6).
-    ///
-    /// If a timer is due before the sleeping turn ends, the turn is woken and sleeps anew.
-    pub(crate) fn check_sleeper(&self) {
-        if !seeded::is("driver: fence before looking at the sleeper") {
-            // ORDERING: SeqCst. Pairs with the fence in `sleep_bound`: a timer that this thread
-            // set is seen there, or the announcement made there is seen here.
-            fence(Ordering::SeqCst);
-        }
-        self.wake_if_late();
     }
 
     /// Ends the driver: every source and timer wakes with an error, and new ones are refused.
@@ -212,27 +200,22 @@ impl Driver {
         self.wake();
     }
 
-    /// A timer was set in `shard` that is earlier than all that were there.
+    /// Wakes the turn if it sleeps past the next deadline (D6).
+    ///
+    /// Setting a timer does this by itself, when it is the earliest.
     #[cold]
-    fn announce_earlier(&self, shard: usize) {
-        if shard + 1 == self.shards.len() {
-            // No worker: nobody calls `check_sleeper` for this thread before it sleeps.
-            self.check_sleeper();
-        } else {
-            // A worker will, or turn itself. This look without a fence is for its run until
-            // then, which may be long.
-            self.wake_if_late();
+    pub(crate) fn check_sleeper(&self) {
+        if !seeded::is("driver: fence before looking at the sleeper") {
+            // ORDERING: SeqCst. Pairs with the fence in `announce_sleep`: a timer that this
+            // thread has published is seen there, or the announcement made there is seen here.
+            fence(Ordering::SeqCst);
         }
-    }
-
-    /// Wakes the turn if it sleeps past the next deadline.
-    fn wake_if_late(&self) {
-        // ORDERING: Relaxed; the fence of `check_sleeper` does it.
+        // ORDERING: Relaxed, behind the fence.
         let until = self.sleep_until.load(Ordering::Relaxed);
         if self.next_deadline() >= until {
             return;
         }
-        // One waker is enough. If the announcement has changed since, the sleeper has looked at
+        // One wake is enough. If the announcement has changed since, the sleeper has looked at
         // the shards since, behind the same fences.
         let relaxed = Ordering::Relaxed;
         if self.sleep_until.compare_exchange(until, AWAKE, relaxed, relaxed).is_ok() {

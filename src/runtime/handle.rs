@@ -129,9 +129,12 @@ impl Handle {
         self.inner.shared.driver()
     }
 
-    /// The timers' shard of the current thread.
-    pub(crate) fn timer_shard(&self) -> usize {
-        self.inner.shared.timer_shard()
+    /// Calls `f` with the current runtime's driver and this thread's shard of its timers.
+    ///
+    /// Timers are set more often than handles are cloned: this touches no count.
+    #[inline]
+    pub(crate) fn with_timers<R>(f: impl FnOnce(&Driver, usize) -> R) -> Option<R> {
+        context::with_current(|inner| f(inner.shared.driver(), inner.shared.timer_shard()))
     }
 }
 

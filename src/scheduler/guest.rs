@@ -84,7 +84,7 @@ impl Guest {
         if self.runs_tasks.replace(false) {
             let shared = &self.main.shared;
             shared.idle.stop_guest();
-            if shared.has_work() {
+            if shared.has_work() && !seeded::is("guest: what it leaves is not handed on") {
                 shared.notify();
             }
         }

@@ -303,9 +303,10 @@ impl Shared {
         self.injected.load(Ordering::Relaxed)
     }
 
-    /// Tasks in the inject queue and in the local queues.
+    /// Tasks in the inject queue, in the local queues and in the slots.
     pub(crate) fn queued(&self) -> usize {
-        self.inject.len() + self.remotes.iter().map(|remote| remote.stealer.len()).sum::<usize>()
+        let local = |remote: &Remote| remote.stealer.len() + usize::from(!remote.slot.is_empty());
+        self.inject.len() + self.remotes.iter().map(|remote| local(remote)).sum::<usize>()
     }
 }
 

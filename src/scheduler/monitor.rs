@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// Looks at an idle runtime, each after twice the time, before the monitor goes to sleep: a
 /// runtime that is idle for a moment should not pay for waking it.
-const IDLE_LOOKS: u32 = 5;
+const IDLE_LOOKS: u32 = 2;
 
 /// Tells of a poll that takes long. Called on the monitor's thread.
 pub(crate) type BlockedHook = std::sync::Arc<dyn Fn(&BlockedPoll<'_>) + Send + Sync>;
@@ -44,7 +44,8 @@ pub(crate) struct BlockedPoll<'a> {
 pub(super) struct Monitor {
     /// The monitor's thread sleeps until a worker wakes.
     is_asleep: AtomicBool,
-    is_closing: Mutex<bool>,
+    /// The scheduler is drained: nothing is left to look after.
+    is_ended: Mutex<bool>,
     changed: Condvar,
 }
 
@@ -52,7 +53,7 @@ impl Monitor {
     pub(super) fn new() -> Self {
         Self {
             is_asleep: AtomicBool::new(false),
-            is_closing: Mutex::new(false),
+            is_ended: Mutex::new(false),
             changed: Condvar::new(),
         }
     }
@@ -73,37 +74,37 @@ impl Monitor {
     #[cold]
     fn wake(&self) {
         // Under the lock, so that the monitor is either still looking or already waiting.
-        let closing = self.is_closing.lock();
+        let ended = self.is_ended.lock();
         // ORDERING: Relaxed, under the lock.
         self.is_asleep.store(false, Ordering::Relaxed);
-        drop(closing);
+        drop(ended);
         self.changed.notify_one();
     }
 
     /// Ends the monitor's thread.
-    pub(super) fn close(&self) {
-        *self.is_closing.lock() = true;
+    pub(super) fn end(&self) {
+        *self.is_ended.lock() = true;
         self.changed.notify_one();
     }
 
     /// Waits for `time`; `false` if the monitor is to end.
     fn pause(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
-        let mut closing = self.is_closing.lock();
+        let mut ended = self.is_ended.lock();
         // Ends: at `until`.
-        while !*closing {
-            let (guard, timed_out) = self.changed.wait_until(closing, until);
-            closing = guard;
+        while !*ended {
+            let (guard, timed_out) = self.changed.wait_until(ended, until);
+            ended = guard;
             if timed_out {
                 break;
             }
         }
-        !*closing
+        !*ended
     }
 
     /// Sleeps until a worker is awake, unless `is_awake` finds one; `false` to end.
     fn sleep(&self, is_awake: impl Fn() -> bool) -> bool {
-        let mut closing = self.is_closing.lock();
+        let mut ended = self.is_ended.lock();
         // ORDERING: Relaxed: the fence orders it before the look.
         self.is_asleep.store(true, Ordering::Relaxed);
         // LIVENESS (S8): the other half of `note_awake`.
@@ -113,12 +114,12 @@ impl Monitor {
             // ORDERING: Relaxed: if a worker reads it too early it wakes a monitor that is awake.
             self.is_asleep.store(false, Ordering::Relaxed);
         }
-        // Ends: when a worker wakes, or the scheduler closes.
+        // Ends: when a worker wakes, or the scheduler is drained.
         // ORDERING: Relaxed: written under the lock that is held between two looks.
-        while !*closing && self.is_asleep.load(Ordering::Relaxed) {
-            closing = self.changed.wait(closing);
+        while !*ended && self.is_asleep.load(Ordering::Relaxed) {
+            ended = self.changed.wait(ended);
         }
-        !*closing
+        !*ended
     }
 }
 
@@ -139,7 +140,7 @@ pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report:
     let unseen = Sight { polls: u64::MAX, since: started, is_reported: false };
     let mut sights = vec![unseen; shared.remotes.len()];
     let mut idle_looks = 0;
-    // Ends: when the scheduler closes.
+    // Ends: when the scheduler is drained.
     while shared.monitor.pause(TICK * 2_u32.pow(idle_looks)) {
         shared.rescue_driver();
         for (index, sight) in sights.iter_mut().enumerate() {

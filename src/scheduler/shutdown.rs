@@ -6,7 +6,7 @@
 //! 2. Workers run what is due as ever: an aborted task's future is dropped where it would have
 //!    been polled.
 //! 3. [`Shared::tell_if_drained`], by whoever ran the last task: the sleepers are woken to see
-//!    that the list is closed and empty, and leave.
+//!    that the list is closed and empty, and leave, and the monitor with them.
 //! 4. Dropping [`Shared`], by the last who holds it: waits for visitors (S6).
 
 use crate::primitive::atomic::Ordering;
@@ -26,7 +26,6 @@ impl Shared {
         if !seeded::is("shutdown: the sleepers are not woken") {
             self.unpark_all();
         }
-        self.monitor.close();
     }
 
     /// Whether [`Shared::close`] was called.
@@ -42,6 +41,7 @@ impl Shared {
         // that ran the last of them. If that thread did not see `closing` yet, the wakes of
         // step 1 are still to come, and every worker looks again.
         if self.is_closing() && self.owned.is_empty() {
+            self.monitor.end();
             self.unpark_all();
         }
     }

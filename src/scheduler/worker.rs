@@ -37,6 +37,16 @@ struct Pace {
     looked_at: Cell<u64>,
 }
 
+/// User code runs under `catch_unwind`. A panic that gets past it is a bug of this crate, and the
+/// tasks of a worker that is gone would wait for ever: better to end with a message.
+struct AbortOnUnwind;
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        std::process::abort();
+    }
+}
+
 /// How long a busy worker may go without looking at the inject queue and the driver: the time
 /// that fast polls are measured against.
 const LOOK_EVERY_NS: u64 = 100_000;
@@ -63,6 +73,7 @@ impl Worker {
     /// Runs tasks until the scheduler is shut down and every task is complete.
     pub(crate) fn run(self) {
         let _entered = context::enter(&self);
+        let unwinding = AbortOnUnwind;
         self.wake_up();
         // Ends: `park` answers `false` once the owned list is closed and empty (S5).
         loop {
@@ -75,6 +86,7 @@ impl Worker {
             }
         }
         self.remote().set_awake(false);
+        std::mem::forget(unwinding);
     }
 
     /// Says that this thread runs (S8).
@@ -193,9 +205,7 @@ impl Worker {
 
     /// Looks at the other queues, each once or as long as it is contended.
     fn search(&self) -> Option<Notified> {
-        if !self.searching.replace(true) {
-            self.shared.idle.start_searching();
-        }
+        self.search_again();
         let remotes = &self.shared.remotes;
         let start = self.rng.below(remotes.len());
         // Ends: it goes on only while some other thread takes something from a contended queue.
@@ -225,6 +235,13 @@ impl Worker {
         }
     }
 
+    /// Is counted as searching, if it is not yet.
+    fn search_again(&self) {
+        if !self.searching.replace(true) {
+            self.shared.idle.start_searching();
+        }
+    }
+
     /// Sleeps until there may be something to do. `false`: there never will be.
     fn park(&self) -> bool {
         let shared = &*self.shared;
@@ -239,8 +256,13 @@ impl Worker {
             self.sleep();
         }
         if shared.idle.retract(self.core.index) {
-            // Woken by I/O, by a timer, or not at all.
-            self.tell_of_queue(1);
+            if found && !seeded::is("idle: who finds work at the second look is no searcher") {
+                // A searcher again: whoever pushed what it found may have counted on one (S4).
+                self.search_again();
+            } else {
+                // Woken by I/O, by a timer, or not at all.
+                self.tell_of_queue(1);
+            }
         } else {
             // Somebody woke this worker to search, and counted it.
             self.searching.set(true);
@@ -279,7 +301,11 @@ impl Worker {
         bump(&remote.counters.parks);
         remote.set_awake(false);
         self.shared.driver().check_sleeper();
-        remote.parker.park_on_condvar();
+        if seeded::is("guest: it sleeps in the driver") {
+            remote.parker.park(self.shared.driver());
+        } else {
+            remote.parker.park_on_condvar();
+        }
         self.wake_up();
         self.pace.looked_at.set(self.shared.driver().now());
     }

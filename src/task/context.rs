@@ -64,12 +64,10 @@ pub(super) fn current() -> *const Header {
 
 /// Marks this thread as running `task`, with a full budget, until the guard is dropped.
 pub(super) fn enter(task: NonNull<Header>) -> Entered {
-    CONTEXT.with(|context| {
-        context.yielded.set(false);
-        Entered {
-            task: context.task.replace(task.as_ptr()),
-            budget: context.budget.replace(Budget::full()),
-        }
+    CONTEXT.with(|context| Entered {
+        task: context.task.replace(task.as_ptr()),
+        budget: context.budget.replace(Budget::full()),
+        yielded: context.yielded.replace(false),
     })
 }
 
@@ -78,6 +76,7 @@ pub(crate) fn enter_main() -> Entered {
     CONTEXT.with(|context| Entered {
         task: context.task.replace(ptr::null()),
         budget: context.budget.replace(Budget::full()),
+        yielded: context.yielded.replace(false),
     })
 }
 
@@ -87,6 +86,14 @@ pub(crate) fn enter_main() -> Entered {
 pub(crate) struct Entered {
     task: *const Header,
     budget: Budget,
+    yielded: bool,
+}
+
+impl Entered {
+    /// Whether the task that was entered asked to be queued again.
+    pub(super) fn has_yielded(&self) -> bool {
+        CONTEXT.with(|context| context.yielded.get())
+    }
 }
 
 impl Drop for Entered {
@@ -94,6 +101,7 @@ impl Drop for Entered {
         CONTEXT.with(|context| {
             context.task.set(self.task);
             context.budget.set(self.budget);
+            context.yielded.set(self.yielded);
         });
     }
 }
@@ -101,11 +109,6 @@ impl Drop for Entered {
 /// Notes that the running task wants to be queued again behind the others.
 pub(super) fn set_yielded() {
     CONTEXT.with(|context| context.yielded.set(true));
-}
-
-/// Whether the task that just returned Pending asked to be queued again.
-pub(super) fn take_yielded() -> bool {
-    CONTEXT.with(|context| context.yielded.replace(false))
 }
 
 /// Runs `f` on this thread's budget.

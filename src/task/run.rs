@@ -41,8 +41,8 @@ pub(super) unsafe fn run<F: Future, S: Schedule>(header: NonNull<Header>) {
         ToRunning::Cancel => unsafe { cancel::<F, S>(header) },
         // SAFETY: as above.
         ToRunning::Poll => match unsafe { poll::<F, S>(header) } {
-            Poll::Ready(outcome) => outcome,
-            Poll::Pending => match state.transition_to_idle(context::take_yielded()) {
+            Polled::Ended(outcome) => outcome,
+            Polled::Pending { yielded } => match state.transition_to_idle(yielded) {
                 ToIdle::Idle => return,
                 // SAFETY: the verdict says that our count was the last. An unbound task that
                 // was never finished still has its future; bound ones have the list's count.
@@ -63,6 +63,15 @@ pub(super) unsafe fn run<F: Future, S: Schedule>(header: NonNull<Header>) {
     unsafe { complete::<S>(header, outcome) }
 }
 
+/// What one poll came to.
+enum Polled {
+    Ended(Outcome),
+    Pending {
+        /// The task asked to be queued again.
+        yielded: bool,
+    },
+}
+
 /// Polls the future once; if it ended, the stage holds its output or its panic.
 ///
 /// # Safety
@@ -70,7 +79,7 @@ pub(super) unsafe fn run<F: Future, S: Schedule>(header: NonNull<Header>) {
 /// 1. `header` is that of a `Cell<F>` whose scheduler is an `S`.
 /// 2. The caller won arrow 1 and has not left Running (T2).
 #[inline]
-unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Poll<Outcome> {
+unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Polled {
     let entered = context::enter(header);
     // SAFETY: the runner's count outlives the waker, which is not dropped (ManuallyDrop).
     let waker = unsafe { waker::borrowed(header) };
@@ -84,7 +93,7 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Poll<Outcome>
         unsafe { Pin::new_unchecked(&mut **future) }.poll(&mut cx)
     });
     let ended = match polled {
-        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Pending) => return Polled::Pending { yielded: entered.has_yielded() },
         Ok(Poll::Ready(output)) => Ok(output),
         Err(payload) => Err(payload),
     };
@@ -95,14 +104,14 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Poll<Outcome>
         (Ok(output), Ok(())) => {
             // The future is dropped, so nothing is overwritten.
             *stage = Stage { output: ManuallyDrop::new(output) };
-            return Poll::Ready(Outcome::Returned);
+            return Polled::Ended(Outcome::Returned);
         }
         (Ok(output), Err(payload)) => (payload, Some(output)),
         (Err(payload), _) => (payload, None),
     };
     contain_drop(|| drop(unused));
     // SAFETY: 1 and 2, and the stage is empty.
-    Poll::Ready(unsafe { store_panic::<F, S>(header, payload) })
+    Polled::Ended(unsafe { store_panic::<F, S>(header, payload) })
 }
 
 /// Drops the future of a task that was aborted.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use crate::driver::{Closed, Timer};
+use crate::driver::{Closed, Driver, Timer};
 use crate::runtime::Handle;
 use crate::task::budget;
 
@@ -164,8 +164,8 @@ impl RefUnwindSafe for Sleep {}
 /// Sets a timer with the current runtime.
 #[inline]
 fn set(deadline: Instant, cx: &Context<'_>) -> Result<Timer, Closed> {
-    let Some(handle) = Handle::try_current() else { panic_outside() };
-    handle.driver().insert_timer(handle.timer_shard(), deadline, cx.waker())
+    let set = |driver: &Driver, shard| driver.insert_timer(shard, deadline, cx.waker());
+    Handle::with_timers(set).unwrap_or_else(|| panic_outside())
 }
 
 #[cold]

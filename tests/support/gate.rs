@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Poll, Waker};
+use std::thread;
 
 /// Closed until somebody opens it, then open for ever. Clones are the same gate.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +66,15 @@ impl Gate {
     /// How many wakers wait.
     pub(crate) fn waiting(&self) -> usize {
         self.inner.state.lock().unwrap().wakers.len()
+    }
+}
+
+impl Drop for Gate {
+    /// A test that fails leaves nobody behind at its gates: the runtime it drops would wait.
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.open();
+        }
     }
 }
 

@@ -16,8 +16,8 @@ use crate::sample::Metric;
 /// Tasks that may be queued at once, so that the queues' own memory stays small.
 const QUEUED_MAX: usize = 100;
 const IDLE_TASKS: usize = 1_000;
-/// Until a runtime that was just busy sleeps.
-const SETTLE: Duration = Duration::from_millis(100);
+/// Until a runtime that was just busy is idle, its monitors too.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// [`Parked`] futures that were polled.
 static PARKED: AtomicUsize = AtomicUsize::new(0);
@@ -86,7 +86,6 @@ pub(crate) fn idle_cpu<P: Peer>(peer: &P, milliseconds: usize) -> Outcome {
 
     let seconds = wall.as_secs_f64();
     let mut outcome = Outcome::of(1);
-    outcome.extra.push((Metric::WallNs, 1e9));
     outcome.extra.push((Metric::CpuNs, used.cpu_ns as f64 / seconds));
     outcome.extra.push((Metric::Switches, used.switches as f64 / seconds));
     outcome

@@ -1,4 +1,4 @@
-//! The floor: each row written by hand with the least that could work, on one thread.
+//! The floor: each row written by hand with the least that could work, on one thread if it can.
 //!
 //! A task is one allocation, one push to and one pop from a deque, and its polls; I/O is an epoll
 //! loop; timers are a sorted set. No handles, no wakers, no second thread unless the row is about
