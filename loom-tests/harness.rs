@@ -7,8 +7,11 @@ use std::time::Instant;
 
 use crate::primitive::seeded;
 
-/// Preemptions a run has at most, unless the environment says otherwise.
-const PREEMPTIONS: usize = if cfg!(feature = "deep") { 3 } else { 2 };
+/// Preemptions a run has at most, unless the model or the environment says otherwise.
+const PREEMPTIONS: usize = 3;
+
+/// Preemptions on top, in the deep set.
+const DEEPER: usize = if cfg!(feature = "deep") { 1 } else { 0 };
 
 /// Steps a run has at most: beyond, the model spins.
 const BRANCHES: usize = 10_000;
@@ -23,7 +26,7 @@ const BRANCHES: usize = 10_000;
 /// }
 /// ```
 ///
-/// `#[preemptions = 1]` before the function is for a model that would take minutes with the usual
+/// `#[preemptions = 2]` before the function is for a model that would take minutes with the usual
 /// number, and was seen to catch its bugs with less.
 ///
 /// It becomes two tests: `a_promise_as_a_sentence::holds`, and `..::catches`, which runs the
@@ -66,10 +69,8 @@ pub(crate) fn explore(model: fn()) {
 /// Runs `model` under every schedule with at most so many preemptions; 0 is the usual number.
 pub(crate) fn explore_within(bound: usize, model: fn()) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions().unwrap_or(match bound {
-        0 => PREEMPTIONS,
-        bound => bound,
-    }));
+    let bound = if bound == 0 { PREEMPTIONS } else { bound };
+    builder.preemption_bound = Some(preemptions().unwrap_or(bound + DEEPER));
     builder.max_branches = builder.max_branches.max(BRANCHES);
     note_panics();
     let start = Instant::now();

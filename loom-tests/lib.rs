@@ -2,17 +2,25 @@
 //! them.
 //!
 //! `cargo loom` runs every model, and every model again with each of the seeded bugs that it must
-//! catch; `cargo loom NAME` those whose names contain `NAME`. `TENTER_LOOM_PREEMPTIONS=3` (or
-//! feature `deep`) searches deeper.
+//! catch; `cargo loom NAME` runs those whose names contain `NAME`, and `cargo loom-deep` allows one
+//! more preemption a run. To see how a seeded bug is caught: `cargo loom NAME -- --nocapture`.
 //!
-//! - [`primitive`] is loom's half: the names of `src/primitive` on loom's types, promising no
-//!   more than the real ones.
-//! - The other modules are the shipped files, included by path.
-//! - `models` has one file a room; `harness` runs them.
+//! - `primitive` is loom's half: the names of `src/primitive` on loom's types, promising no more
+//!   than the real ones, and what only models may call (time, sockets, failures).
+//! - `blocking`, `driver`, `scheduler` and `task` are the shipped files, included by path.
+//! - `models` has a file for each protocol; `harness` runs them.
+//!
+//! A model is one invariant and two threads, seldom three. A pass is evidence, not proof: loom
+//! bounds the preemptions, does not reorder a load behind a later store, and takes a `SeqCst`
+//! access for `AcqRel`. The argument stands beside the code.
 
-// Shipped rooms have more in them than the models call, and answer to their own lints at home.
 #![cfg(test)]
+// The shipped rooms have more in them than the models call, and answer to the lints at home.
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
+// Parts of the scheduler are compiled twice: in the whole, and for models smaller than that.
+#![allow(clippy::duplicate_mod)]
+// Some limits are one here.
+#![allow(clippy::modulo_one)]
 
 mod harness;
 mod primitive;

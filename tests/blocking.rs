@@ -234,7 +234,7 @@ fn a_panic_in_a_closure_is_the_joiners_and_ends_no_thread() {
         let thread = runtime.block_on(runtime.spawn_blocking(|| thread::current().id())).unwrap();
         for round in 0..20 {
             let closure = runtime.spawn_blocking(move || panic!("round {}", round));
-            let error = runtime.block_on(closure).map(|()| ()).unwrap_err();
+            let error = runtime.block_on(closure).unwrap_err();
             assert!(error.is_panic());
             assert!(error.to_string().contains(&format!("round {round}")), "{error}");
         }

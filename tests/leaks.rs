@@ -195,7 +195,7 @@ fn tasks_leave_no_allocation_however_they_end() {
                         assert_eq!(spawn(async { Box::new(1) }).await.map(|n| *n).unwrap(), 1);
                         spawn(async { Box::new(2) }).detach();
                         let panicked = spawn(async { panic!("{}", std::hint::black_box(3)) });
-                        drop(panicked.await.map(|()| ()).unwrap_err());
+                        drop(panicked.await.unwrap_err());
                         spawn(async { panic!("{}", std::hint::black_box(4)) }).detach();
                         spawn(pending::<Box<u32>>()).cancel().await;
                         let finished = spawn(async { Box::new(5) });

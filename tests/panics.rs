@@ -366,7 +366,7 @@ fn a_panic_in_a_task_that_drops_another_runtimes_last_handle_harms_neither() {
             let _inner = inner;
             panic!("with a runtime in the future");
         });
-        let error: tenter::JoinError = outer.block_on(task).map(|()| ()).unwrap_err();
+        let error: tenter::JoinError = outer.block_on(task).unwrap_err();
         assert!(error.is_panic());
         assert_works(&outer);
     });
@@ -446,10 +446,24 @@ fn a_handle_that_is_dropped_after_the_panic_without_a_look_reports_it_once() {
 fn a_panic_that_was_awaited_is_not_reported() {
     within(LIMIT, || {
         for_each_worker_count(|runtime, messages| {
-            let error = runtime.block_on(runtime.spawn(async { panic!("awaited") })).map(|()| ());
+            let error = runtime.block_on(runtime.spawn(async { panic!("awaited") }));
             drop(error.unwrap_err());
             drop(runtime);
             assert!(taken(&messages).is_empty());
+        });
+    });
+}
+
+#[test]
+fn a_panic_whose_handle_outlives_the_runtime_is_reported_once() {
+    within(LIMIT, || {
+        for_each_worker_count(|runtime, messages| {
+            let handle = runtime.spawn(async { panic!("outlived") });
+            support::wait_until(|| handle.is_finished());
+            drop(runtime);
+            assert!(taken(&messages).is_empty());
+            drop(handle);
+            assert_eq!(taken(&messages), ["outlived"]);
         });
     });
 }
@@ -460,7 +474,7 @@ fn a_panic_of_a_task_that_is_cancelled_is_reported() {
         for_each_worker_count(|runtime, messages| {
             let handle = runtime.spawn(async { panic!("before the cancel") });
             support::wait_until(|| handle.is_finished());
-            assert_eq!(runtime.block_on(handle.cancel()).map(|()| ()), None);
+            assert_eq!(runtime.block_on(handle.cancel()), None);
             assert_eq!(taken(&messages), ["before the cancel"]);
         });
     });

@@ -103,7 +103,7 @@ fn the_futures_of_the_crate_can_be_spawned() {
     fn spawnable<F: Future + Send + 'static>(_: impl Fn() -> F) {}
     spawnable(tenter::yield_now);
     spawnable(task::consume_budget);
-    spawnable(|| futures_lite::future::pending::<JoinHandle<OnlySend>>());
+    spawnable(std::future::pending::<JoinHandle<OnlySend>>);
     fn cancel(handle: JoinHandle<OnlySend>) -> impl Future + Send + 'static {
         handle.cancel()
     }

@@ -3,10 +3,11 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -568,8 +569,9 @@ fn the_waker_of_a_main_future_can_outlive_the_runtime() {
             drop(runtime);
             for waker in wakers.into_inner().unwrap() {
                 waker.wake_by_ref();
-                waker.clone().wake();
-                drop(waker);
+                let copy = waker.clone();
+                waker.wake();
+                drop(copy);
             }
         });
     });
@@ -665,6 +667,7 @@ fn a_future_that_blocks_in_its_drop_is_waited_for() {
     impl Drop for Blocks {
         fn drop(&mut self) {
             self.0.hold();
+            self.1.touch();
         }
     }
     within(LIMIT, || {
@@ -760,27 +763,39 @@ fn a_process_that_exits_with_a_runtime_that_was_leaked_ends() {
 #[test]
 fn a_runtime_in_a_thread_local_can_be_dropped_with_its_thread() {
     thread_local! {
-        static RUNTIME: std::cell::RefCell<Option<Runtime>> =
-            const { std::cell::RefCell::new(None) };
+        static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
     }
     within(LIMIT, || {
         for first_enters in [true, false] {
-            let drops = Drops::new();
-            let tracked = drops.tracked();
+            let (futures, closures, held) = (Drops::new(), Drops::new(), Pair::new());
+            let (future, closure, holding) = (futures.tracked(), closures.tracked(), held.clone());
+            let (sender, receiver) = mpsc::channel();
             let thread = thread::spawn(move || {
                 if first_enters {
                     // The runtime's own thread-locals are then older, and dropped later.
                     unwatched(1).block_on(async {});
                 }
-                RUNTIME.set(Some(unwatched(2)));
+                let mut builder = Builder::new();
+                let runtime = builder.worker_threads(2).max_blocking_threads(1).build().unwrap();
+                RUNTIME.set(Some(runtime));
                 RUNTIME.with_borrow(|runtime| {
                     let runtime = runtime.as_ref().unwrap();
-                    waiting(runtime, tracked).detach();
+                    waiting(runtime, future).detach();
                     runtime.block_on(async { spawn(async {}).await.unwrap() });
+                    runtime.spawn_blocking(move || holding.hold()).detach();
+                    let queued = runtime.spawn_blocking(move || closure.touch());
+                    sender.send((runtime.handle().clone(), queued)).unwrap();
                 });
             });
+            held.arrived.wait();
+            let (handle, queued) = receiver.recv().unwrap();
+            support::wait_until(|| handle.spawn(async {}).state() == TaskState::Cancelled);
+            // Cancelled by the thread that ends; the one that runs is waited for.
+            support::wait_until(|| queued.is_finished());
+            held.released.open();
             thread.join().unwrap();
-            assert_eq!(drops.count(), 1);
+            assert!(futures_lite::future::block_on(queued).unwrap_err().is_cancelled());
+            assert_eq!((futures.count(), closures.count()), (1, 1));
         }
     });
 }

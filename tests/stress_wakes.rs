@@ -51,7 +51,8 @@ impl Mailbox {
             if n % 2 == 0 {
                 waker.wake_by_ref();
             } else {
-                waker.clone().wake();
+                let copy = waker.clone();
+                copy.wake();
             }
             if n % pace == 0 {
                 support::wait_until(|| self.seen.load(Ordering::Relaxed) >= n);

@@ -232,12 +232,11 @@ fn a_pending_handle_can_move_to_another_task() {
             runtime.block_on(async {
                 // Each task leaves its waker, and hands the handle on.
                 for _ in 0..5 {
-                    handle = spawn(async move {
+                    let leaves_waker = spawn(async move {
                         assert!(poll_once(&mut handle).await.is_none());
-                        handle
-                    })
-                    .await
-                    .unwrap();
+                        Some(handle)
+                    });
+                    handle = leaves_waker.await.unwrap().unwrap();
                 }
                 let waiter = spawn(handle);
                 go.open();

@@ -139,7 +139,7 @@ fn the_value_is_seen_in_the_futures_drop_however_it_ends() {
                 yield_now().await;
                 panic!("on purpose");
             }));
-            assert!(runtime.block_on(task).map(|()| ()).unwrap_err().is_panic());
+            assert!(runtime.block_on(task).unwrap_err().is_panic());
 
             let kept = Notes(seen.clone());
             let task = runtime.spawn(NUMBER.scope(4, async move {

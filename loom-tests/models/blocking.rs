@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::support::{Bench, Tracked};
 use crate::blocking::{Config, Counts, Job, Pool};
 use crate::harness::model;
 use crate::primitive::Arc;
 use crate::primitive::lock::{Condvar, Mutex, let_time_pass};
 use crate::primitive::thread::fail_starts;
+use crate::task::Notified;
 
 /// What became of the jobs of one run.
 #[derive(Default)]
@@ -82,7 +84,7 @@ fn panicking(ledger: &Ledger) {
     std::panic::resume_unwind(Box::new("a job that panics"));
 }
 
-fn pool(threads_max: usize) -> Pool<Noted> {
+fn pool<J: Job>(threads_max: usize) -> Pool<J> {
     Pool::new(Config {
         threads_max,
         keep_alive: Duration::from_secs(1),
@@ -94,7 +96,7 @@ fn pool(threads_max: usize) -> Pool<Noted> {
 }
 
 /// Closes the pool and waits, as a runtime that is dropped does.
-fn end(pool: &Pool<Noted>) {
+fn end<J: Job>(pool: &Pool<J>) {
     pool.close();
     assert!(pool.wait(None));
     assert_eq!(pool.counts(), Counts::default());
@@ -223,4 +225,39 @@ model! {
         end(&pool);
     }
     catches "blocking: a job's panic ends its thread"
+}
+
+/// A closure of `spawn_blocking`: a task that is polled once, on the pool.
+struct Closure(Notified);
+
+impl Job for Closure {
+    fn run(self) {
+        self.0.run();
+    }
+
+    fn cancel(self) {
+        self.0.cancel();
+    }
+}
+
+model! {
+    /// Its owner aborts it, the pool closes, and a thread starts it: one of them ends it.
+    fn a_closure_ends_once_whoever_comes_first() {
+        let bench = Bench::new();
+        let pool = pool::<Closure>(1);
+        let tracked = Tracked::new();
+        let output = tracked.clone();
+        let handle = bench.spawn(async { output });
+        pool.spawn(Closure(bench.pop().unwrap())).unwrap();
+        let aborter = handle.abort_handle();
+        let owner = loom::thread::spawn(move || aborter.abort());
+        end(&pool);
+        owner.join().unwrap();
+        assert!(handle.is_finished());
+        drop(handle);
+        assert_eq!(tracked.count(), 1);
+    }
+    catches
+        "blocking: closing forgets the queue",
+        "task: abort queues what is queued"
 }

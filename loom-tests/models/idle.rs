@@ -122,7 +122,9 @@ model! {
         ledger.schedule(2);
         assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
     }
-    catches "idle: the last searcher does not hand on"
+    catches
+        "idle: the last searcher does not hand on",
+        "idle: no fence after the last search"
 }
 
 model! {
@@ -136,4 +138,32 @@ model! {
         assert!(woken != other.join().unwrap());
     }
     catches "idle: no look at the searchers under the lock"
+}
+
+model! {
+    /// S7: while a guest runs tasks it stands for a worker, and no sleeper is woken for a push.
+    fn a_push_that_relies_on_a_guest_is_handed_on_when_it_stops() {
+        let ledger = Ledger::new(1);
+        ledger.idle.announce(0, false);
+        ledger.idle.start_guest();
+        let other = Arc::clone(&ledger);
+        let worker = spawn(move || {
+            other.wait_for_token(0);
+            assert!(!other.idle.retract(0), "who woke it took it off the list");
+            other.search_and_sleep(0, true)
+        });
+        let other = Arc::clone(&ledger);
+        let guest = spawn(move || {
+            other.idle.stop_guest();
+            if !other.inject.is_empty() {
+                other.notify();
+            }
+        });
+        ledger.schedule(1);
+        assert_eq!(worker.join().unwrap(), 1);
+        guest.join().unwrap();
+    }
+    catches
+        "idle: no fence after a guest stops",
+        "idle: no fence after a push"
 }

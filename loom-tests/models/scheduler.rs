@@ -111,6 +111,7 @@ impl Signal {
 }
 
 model! {
+    #[preemptions = 2]
     fn a_task_from_outside_runs_on_a_sleeping_worker() {
         let runtime = Runtime::start(1, 0);
         let output = block_on(runtime.spawn(async { Tracked::new() })).unwrap();
@@ -126,6 +127,7 @@ model! {
 
 model! {
     /// T5 and S6: the waker is the last to touch the scheduler, which goes as soon as it can.
+    #[preemptions = 2]
     fn a_scheduler_outlives_a_foreign_wake() {
         let runtime = Runtime::start(1, 0);
         let gate = Gate::new();
@@ -139,6 +141,7 @@ model! {
 }
 
 model! {
+    #[preemptions = 2]
     fn a_task_spawned_as_the_scheduler_closes_ends_one_way_or_another() {
         let runtime = Runtime::start(1, 0);
         let shared = Arc::clone(&runtime.shared);
@@ -156,6 +159,7 @@ model! {
 
 model! {
     /// The destructor of one aborted future wakes another task.
+    #[preemptions = 2]
     fn a_future_that_wakes_others_as_it_is_dropped_ends_with_them() {
         struct OpensOnDrop(Arc<Gate>);
 
@@ -180,6 +184,7 @@ model! {
 }
 
 model! {
+    #[preemptions = 2]
     fn two_threads_can_close_the_scheduler_at_once() {
         let runtime = Runtime::start(1, 0);
         let shared = Arc::clone(&runtime.shared);
@@ -191,6 +196,7 @@ model! {
 }
 
 model! {
+    #[preemptions = 2]
     fn a_guest_is_woken_by_another_thread() {
         let runtime = Runtime::start(0, 1);
         let gate = Gate::new();
@@ -204,6 +210,7 @@ model! {
 }
 
 model! {
+    #[preemptions = 2]
     fn a_thread_without_a_place_is_woken_by_another_thread() {
         // Its parker is in one of std's `Arc`s, as a `Wake` must be.
         trust_drops();
@@ -219,6 +226,7 @@ model! {
 }
 
 model! {
+    #[preemptions = 2]
     fn a_guest_runs_the_task_that_it_waits_for() {
         let runtime = Runtime::start(0, 1);
         let shared = Arc::clone(&runtime.shared);
@@ -230,6 +238,7 @@ model! {
 
 model! {
     /// S9: had it slept there, with the worker beside it, nobody would be left to turn.
+    #[preemptions = 2]
     fn a_guest_that_leaves_does_not_leave_the_driver_alone() {
         let runtime = Runtime::asleep(1, 1);
         let socket = Endpoint::new();
@@ -272,6 +281,7 @@ model! {
 model! {
     /// S7: while a guest runs tasks nobody is woken for what it queues; then its main future keeps
     /// it busy.
+    #[preemptions = 2]
     fn what_a_guest_queued_does_not_wait_for_its_main_future() {
         let runtime = Runtime::asleep(1, 1);
         let signal = Signal::new();

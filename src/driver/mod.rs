@@ -44,8 +44,9 @@
 //!    looks at the shards once more; who sets a shard's earliest timer looks at the announcement
 //!    next, and wakes the turn if that is later. A fence on each side makes one of them see
 //!    the other.
-//! D7 No code of users runs under a lock: wakers are cloned before, called and dropped after.
-//!    A waker that panics harms nobody else's.
+//! D7 No code of users runs under a lock: wakers are cloned before, called and dropped after. The
+//!    lock of D1 alone is held while they are called, for nobody waits for it. A waker that
+//!    panics harms nobody else's.
 //!
 //! # LIVENESS
 //!
@@ -105,15 +106,6 @@ pub(crate) struct Driver {
 struct Harvest {
     events: Events,
     wakers: Vec<Waker>,
-}
-
-/// What came of a turn.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TurnOutcome {
-    /// Wakers called.
-    pub(crate) woken: usize,
-    /// Whether [`Driver::wake`] was called for it.
-    pub(crate) by_wake: bool,
 }
 
 impl Driver {
@@ -237,6 +229,7 @@ impl Driver {
         }
         // LIVENESS (D6): setting a timer is publish, fence, look at the announcement; sleeping is
         // announce, fence, look at what is published. The later fence sees the other's store.
+        // Model: models/timers.rs `nobody_sleeps_past_the_timer_of_a_thread_that_is_no_worker`.
         until.min(self.next_deadline())
     }
 }
@@ -250,7 +243,7 @@ pub(crate) struct Turn<'a> {
 
 impl Turn<'_> {
     /// One pass: fires due timers, waits for events, wakes who waited for them, and fires what came
-    /// due meanwhile.
+    /// due meanwhile. Returns how many wakers it called.
     ///
     /// It waits at most `max_wait` (for ever if `None`), not beyond the next timer, and not at all
     /// if a timer was due.
@@ -258,59 +251,58 @@ impl Turn<'_> {
     /// # Panics
     ///
     /// If the system's poller fails, which it has no reason to.
-    pub(crate) fn turn(&mut self, max_wait: Option<Duration>) -> TurnOutcome {
+    pub(crate) fn turn(&mut self, max_wait: Option<Duration>) -> usize {
         let driver = self.driver;
         let timed = max_wait.is_some() || driver.next_deadline() != NEVER;
         let now = if timed { driver.now() } else { 0 };
         let fired = self.fire(now);
         if fired > 0 || max_wait == Some(Duration::ZERO) {
-            let outcome = self.poll(Some(Duration::ZERO));
-            return TurnOutcome { woken: fired + outcome.woken, ..outcome };
+            return fired + self.poll(Some(Duration::ZERO));
         }
         let limit = max_wait.map_or(NEVER, |wait| now.saturating_add(nanos(wait)));
-        let mut outcome = self.sleep(now, driver.announce_sleep(limit));
+        let mut woken = self.sleep(now, driver.announce_sleep(limit));
         if driver.next_deadline() != NEVER {
-            outcome.woken += self.fire(driver.now());
+            woken += self.fire(driver.now());
         }
-        outcome
+        woken
     }
 
     /// Waits for events until the announced end.
-    fn sleep(&mut self, mut now: u64, until: u64) -> TurnOutcome {
+    fn sleep(&mut self, mut now: u64, until: u64) -> usize {
         // A timer may have been published since the caller read the clock, or not.
         let driver = self.driver;
         if now == 0 && until != NEVER {
             now = driver.now();
         }
         // Ends: at `until`, if nothing comes before. The poller may return a little early.
-        let outcome = loop {
+        let woken = loop {
             let left = (until != NEVER).then(|| Duration::from_nanos(until.saturating_sub(now)));
-            let outcome = self.poll(left);
+            let woken = self.poll(left);
             if !self.harvest.events.is_empty() {
-                break outcome;
+                break woken;
             }
             if until != NEVER {
                 now = driver.now();
             }
             if until <= now {
-                break outcome;
+                break woken;
             }
         };
         // ORDERING: Relaxed. Who reads the old announcement wakes a turn that is awake: the next
         // one returns at once, that is all.
         driver.sleep_until.store(AWAKE, Ordering::Relaxed);
-        outcome
+        woken
     }
 
     /// Asks the poller, and wakes who waited for what it says.
-    fn poll(&mut self, timeout: Option<Duration>) -> TurnOutcome {
+    fn poll(&mut self, timeout: Option<Duration>) -> usize {
         let Harvest { events, wakers } = &mut *self.harvest;
         let reactor = &self.driver.reactor;
         reactor.poller.wait(events, timeout).expect("the poller works");
         for event in events.iter() {
             reactor.dispatch(&event, wakers);
         }
-        TurnOutcome { woken: wake_all(wakers), by_wake: events.woken() }
+        wake_all(wakers)
     }
 
     fn fire(&mut self, now: u64) -> usize {

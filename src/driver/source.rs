@@ -233,6 +233,7 @@ impl Source {
         let mut waiters = self.waiters.lock();
         // LIVENESS (D3): look again under the lock, under which `event` sets readiness and takes
         // the wakers: either its readiness is seen here, or it finds the waker there.
+        // Model: models/source.rs `an_event_is_seen_or_finds_the_waker`.
         if !seeded::is("source: look again under the lock") {
             if let Some(ready) = self.look(generation, direction, attempt)? {
                 _replaced = Some(waker);

@@ -148,12 +148,7 @@ impl Events {
         Self { list: Vec::with_capacity(EVENTS_MAX) }
     }
 
-    /// Whether the last wait was ended by [`Poller::wake`], or found one that came before.
-    pub(crate) fn woken(&self) -> bool {
-        self.list.iter().any(|event| event.data.u64() == WAKE_KEY as u64)
-    }
-
-    /// Whether the last wait found nothing at all.
+    /// Whether the last wait found nothing at all, no [`Poller::wake`] either.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

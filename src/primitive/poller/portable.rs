@@ -87,10 +87,11 @@ impl Poller {
         // A wake between the end of the wait and here is reported now and ends the next wait
         // too, with nothing: one turn too many, none too few.
         events.woken = self.wake_asked.swap(false, Ordering::AcqRel);
-        match found {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(error),
+        match found.map_err(|error| (error.kind(), error)) {
+            // `WouldBlock`: on top of `poll(2)`, a wait that a notification ends may find that a
+            // registration has taken the byte that was written for it. It has ended all the same.
+            Ok(_) | Err((io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock, _)) => Ok(()),
+            Err((_, error)) => Err(error),
         }
     }
 
@@ -117,12 +118,7 @@ impl Events {
         Self { list: polling::Events::with_capacity(room), woken: false }
     }
 
-    /// Whether the last wait was ended by [`Poller::wake`], or found one that came before.
-    pub(crate) fn woken(&self) -> bool {
-        self.woken
-    }
-
-    /// Whether the last wait found nothing at all.
+    /// Whether the last wait found nothing at all, no [`Poller::wake`] either.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty() && !self.woken
     }
