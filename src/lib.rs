@@ -49,7 +49,7 @@
 //!
 //! # The life of one task
 //!
-//! 1. [`spawn`](runtime::spawn) finds the runtime of the current thread,
+//! 1. [`spawn`] finds the runtime of the current thread,
 //! 2. [`Shared::spawn`](scheduler::Shared::spawn) its scheduler; there
 //! 3. [`task::new`] makes the task, in one allocation,
 //! 4. and [`Owned::bind`](task::owned::Owned::bind) lists it among those that shutdown cancels.

@@ -197,6 +197,24 @@ model! {
 
 model! {
     #[preemptions = 2]
+    fn a_guest_that_runs_the_last_task_lets_the_workers_go() {
+        let runtime = Runtime::asleep(1, 1);
+        let shared = Arc::clone(&runtime.shared);
+        let closer = spawn(move || shared.close());
+        let shared = Arc::clone(&runtime.shared);
+        guest::block_on(&runtime.shared, async move {
+            assert!(spawn_on(&shared, std::future::pending::<()>()).await.is_err());
+        });
+        for thread in runtime.threads {
+            thread.join().unwrap();
+        }
+        closer.join().unwrap();
+    }
+    catches "shutdown: who runs the last task tells nobody"
+}
+
+model! {
+    #[preemptions = 2]
     fn a_guest_is_woken_by_another_thread() {
         let runtime = Runtime::start(0, 1);
         let gate = Gate::new();

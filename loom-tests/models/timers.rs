@@ -88,7 +88,23 @@ model! {
         sleeper.join().unwrap();
         drop(timer);
     }
-    catches "driver: look again after announcing sleep"
+    catches
+        "driver: look again after announcing sleep",
+        "driver: look at the sleeper after setting a timer"
+}
+
+model! {
+    /// L2: the timer and the driver hold the shard, and go at once.
+    fn the_last_to_hold_a_shard_frees_it() {
+        let driver = driver();
+        let parker = Parker::new();
+        let timer = set(&driver, WORKER, SOON, &parker);
+        let owner = spawn(move || drop(timer));
+        drop(driver);
+        owner.join().unwrap();
+        assert_eq!(Arc::strong_count(&parker), 1, "the waker is gone");
+    }
+    catches "timers: unlock without Release"
 }
 
 model! {

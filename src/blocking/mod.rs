@@ -33,8 +33,8 @@
 //!
 //! Invariants, each true whenever the lock is open:
 //!
-//! - **B1** A queued job implies that the baton is out, or that no thread is idle and no more may
-//!   be started.
+//! - **B1** A queued job implies that the baton is out, or that no thread is idle and no more may,
+//!   or could, be started.
 //! - **B2** The baton is out to exactly one thread, and that thread will take the lock. Hence an
 //!   idle thread that was given the baton keeps it even if its time ran out meanwhile.
 //! - **B3** An idle thread is on the idle list, a roused one is not; who takes it off the list
@@ -50,7 +50,7 @@
 //! thread that gives the baton back pops a job, then rouses for the rest; a thread goes idle or
 //! leaves only over an empty queue; a start that failed rouses an idle thread or finds none, and
 //! then every thread is busy and looks again when it is done.
-//! Models: `models/blocking.rs`.
+//! Model: models/blocking.rs `a_job_behind_one_that_waits_gets_a_thread_of_its_own`.
 
 mod pool;
 

@@ -205,6 +205,7 @@ impl<J: Job> Pool<J> {
         debug_assert!(state.closed, "waiting for the threads of a pool that is open");
         // LIVENESS: `Pool::leave` and `Pool::keep_handle` free a place under the lock and
         // then signal; this looks under the lock and then waits.
+        // Model: models/blocking.rs `closing_sends_idle_threads_home`.
         while state.threads.len() > own {
             match deadline {
                 None => state = self.shared.left.wait(state),
@@ -380,7 +381,7 @@ impl<J: Job> Pool<J> {
         let mut deadline = Instant::now().checked_add(self.shared.config.keep_alive);
         // LIVENESS (B2): who rouses sets the flag under the lock and then signals; this looks at
         // the flag under the lock and then waits, and looks at it before it believes the clock.
-        // Model: `a_thread_roused_as_its_time_runs_out_takes_the_job`.
+        // Model: models/blocking.rs `a_thread_roused_as_its_time_runs_out_takes_the_job`.
         loop {
             let timed_out;
             (state, timed_out) = match deadline {

@@ -63,7 +63,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
 use crate::primitive::lock::{Mutex, MutexGuard};
 use crate::primitive::poller::{Clock, Events, nanos};
@@ -73,14 +72,15 @@ mod reactor;
 mod registration;
 mod shard;
 mod source;
+mod timer;
 mod timers;
 
 pub(crate) use registration::{Readiness, Registration};
-pub(crate) use shard::{Closed, Timer};
 pub(crate) use source::{Direction, Ready};
+pub(crate) use timer::{Closed, Timer};
 
 use reactor::Reactor;
-use shard::Shard;
+use shard::ShardRef;
 use timers::NEVER;
 
 /// What `sleep_until` says while nobody sleeps in a turn.
@@ -95,7 +95,7 @@ pub(crate) struct Driver {
     reactor: Reactor,
     clock: Clock,
     /// One for each worker, and the last for all other threads.
-    shards: Box<[Arc<Shard>]>,
+    shards: Box<[ShardRef]>,
     /// Until when the thread in the turn sleeps, or [`AWAKE`].
     sleep_until: AtomicU64,
     turn: Mutex<Harvest>,
@@ -120,7 +120,7 @@ impl Driver {
         Ok(Self {
             reactor: Reactor::new()?,
             clock,
-            shards: (0..shards).map(|_| Arc::new(Shard::new(clock))).collect(),
+            shards: (0..shards).map(|_| ShardRef::new(clock)).collect(),
             sleep_until: AtomicU64::new(AWAKE),
             turn: Mutex::new(Harvest { events: Events::new(), wakers: Vec::new() }),
         })
@@ -163,7 +163,7 @@ impl Driver {
     ) -> Result<Timer, Closed> {
         // D7: cloned before the lock.
         let waker = waker.clone();
-        let (timer, earlier) = Shard::insert(&self.shards[shard], deadline, waker)?;
+        let (timer, earlier) = self.shards[shard].insert(deadline, waker)?;
         if earlier && !seeded::is("driver: look at the sleeper after setting a timer") {
             self.check_sleeper();
         }
@@ -181,7 +181,7 @@ impl Driver {
 
     /// Ends the driver: every source and timer wakes with an error, and new ones are refused.
     ///
-    /// 1 [`Reactor::shut_down`] 2 [`Shard::close`] 3 the wakers 4 [`Driver::wake`]
+    /// 1 [`Reactor::shut_down`] 2 [`ShardRef::close`] 3 the wakers 4 [`Driver::wake`]
     pub(crate) fn shutdown(&self) {
         let mut wakers = Vec::new();
         self.reactor.shut_down(&mut wakers);

@@ -121,7 +121,7 @@ impl From<Gone> for io::Error {
     }
 }
 
-/// A slot of the [`Table`](super::reactor::Table): one cache line.
+/// A slot of the [`Table`](super::reactor): one cache line.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Source {

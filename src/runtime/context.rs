@@ -48,20 +48,22 @@ impl Drop for Entries {
     }
 }
 
-fn push(entry: Entry) -> u64 {
+/// Puts an entry on top. `None`: the thread is ending, and its list is gone already.
+fn push(entry: Entry) -> Option<u64> {
     let current = match &entry {
         Entry::Own(inner) => Current::Own(*inner),
         Entry::Entered(_) => Current::Entered,
     };
-    let id = ENTRIES.with(|entries| {
+    let push = |entries: &RefCell<Entries>| {
         let entries = &mut *entries.borrow_mut();
         let id = entries.next_id;
         entries.next_id += 1;
         entries.list.push((id, entry));
         id
-    });
+    };
+    let id = ENTRIES.try_with(push).ok()?;
     CURRENT.with(|cell| cell.set(current));
-    id
+    Some(id)
 }
 
 fn remove(id: u64) {
@@ -127,19 +129,30 @@ pub(super) fn panic_outside() -> ! {
 /// Makes `inner` the current runtime of one of its threads, until the guard is dropped.
 pub(super) fn enter_own(inner: &Arc<Inner>) -> OwnGuard<'_> {
     let pointer: *const Inner = &raw const **inner;
-    OwnGuard { id: push(Entry::Own(pointer)), _inner: inner, _not_send: PhantomData }
+    let before = CURRENT.with(Cell::get);
+    let id = push(Entry::Own(pointer));
+    if id.is_none() {
+        // A runtime that is dropped by a thread's destructors still cancels its closures there.
+        CURRENT.with(|current| current.set(Current::Own(pointer)));
+    }
+    OwnGuard { id, before, _inner: inner, _not_send: PhantomData }
 }
 
 /// On the stack of a thread of the runtime: never leaked, so the entry can be a pointer.
 pub(super) struct OwnGuard<'a> {
-    id: u64,
+    id: Option<u64>,
+    /// What to go back to if there is no list to tell.
+    before: Current,
     _inner: &'a Arc<Inner>,
     _not_send: PhantomData<*const ()>,
 }
 
 impl Drop for OwnGuard<'_> {
     fn drop(&mut self) {
-        remove(self.id);
+        match self.id {
+            Some(id) => remove(id),
+            None => CURRENT.with(|current| current.set(self.before)),
+        }
     }
 }
 
@@ -153,13 +166,16 @@ pub(super) fn enter(handle: &Handle) -> EnterGuard<'_> {
 /// Guards may be dropped in any order: the latest that is left decides.
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
-    id: u64,
+    /// `None`: entered by a destructor of a thread that is ending, which is outside a runtime.
+    id: Option<u64>,
     _entered: PhantomData<(&'a Handle, *const ())>,
 }
 
 impl Drop for EnterGuard<'_> {
     fn drop(&mut self) {
-        remove(self.id);
+        if let Some(id) = self.id {
+            remove(id);
+        }
     }
 }
 

@@ -67,6 +67,7 @@ impl Guest {
                 self.stop_running();
                 // LIVENESS: the main future is woken by `Main::wake`, which unparks this thread
                 // unless it is the one that runs; the token outlives the look above.
+                // Model: models/scheduler.rs `a_guest_is_woken_by_another_thread`.
                 worker.sleep_as_guest();
             }
         }

@@ -10,7 +10,7 @@ use crate::primitive::seeded;
 ///
 /// The two numbers are read on every schedule and written only when a worker changes what it
 /// does; the list behind them is touched under the lock.
-pub(super) struct Idle {
+pub(crate) struct Idle {
     counts: CachePadded<Counts>,
     /// The workers that sleep, the latest last: its cache is the warmest.
     sleepers: Mutex<Vec<usize>>,
@@ -43,6 +43,7 @@ impl Idle {
             // LIVENESS (S3): schedule is push, fence, read the ledger; park is announce, fence,
             // look again. The later fence sees the other side's store: the push is found, or
             // the sleeper is seen here and woken.
+            // Model: models/idle.rs `a_scheduled_task_is_never_slept_through`.
             // ORDERING: SeqCst. Partners: the fences in `Idle::announce` and
             // `Idle::stop_searching`.
             fence(Ordering::SeqCst);
@@ -100,6 +101,7 @@ impl Idle {
         }
         // LIVENESS (S4): a push that read `searching` as 1 woke nobody. Its fence came before
         // this one, so the look that follows finds it; or after, and it read 0.
+        // Model: models/idle.rs `the_last_searcher_hands_on`.
         if !seeded::is("idle: no fence after the last search") {
             // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
             fence(Ordering::SeqCst);
@@ -121,6 +123,7 @@ impl Idle {
         assert!(before > 0, "S7: a guest stops that was not counted");
         // LIVENESS (S7): a push that read the guest as running woke nobody. Its fence came
         // before this one, so the look that follows finds it; or after, and it read one less.
+        // Model: models/idle.rs `a_push_that_relies_on_a_guest_is_handed_on_when_it_stops`.
         if !seeded::is("idle: no fence after a guest stops") {
             // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
             fence(Ordering::SeqCst);
@@ -140,6 +143,7 @@ impl Idle {
         drop(sleepers);
         if !seeded::is("idle: no fence after announcing sleep") {
             // LIVENESS (S3, S4): the other half of `Idle::worker_to_wake`.
+            // Model: models/idle.rs `a_push_that_relies_on_a_searcher_is_found`.
             // ORDERING: SeqCst. Partner: the fence there.
             fence(Ordering::SeqCst);
         }

@@ -23,7 +23,7 @@ const ON_CONDVAR: u32 = 2;
 const IN_DRIVER: u32 = 3;
 
 /// Where one thread sleeps.
-pub(super) struct Parker {
+pub(crate) struct Parker {
     state: AtomicU32,
     lock: Mutex<()>,
     condvar: Condvar,
@@ -31,7 +31,7 @@ pub(super) struct Parker {
 
 /// What a sleep brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slept {
+pub(crate) enum Slept {
     /// The thread turned the driver.
     InDriver,
     /// The thread slept beside the driver, or did not sleep at all.
@@ -61,7 +61,8 @@ impl Parker {
             }
             None => {
                 // LIVENESS: the timers of this thread are the sleeping turn's business now; it
-                // is woken if it would sleep past the earliest.
+                // is woken if it would sleep past the earliest. Model: models/timers.rs
+                // `nobody_sleeps_past_the_timer_of_a_worker_that_sleeps_elsewhere`.
                 driver.check_sleeper();
                 self.park_on_condvar();
                 Slept::Beside
@@ -110,6 +111,7 @@ impl Parker {
             ON_CONDVAR => {
                 // LIVENESS: the thread holds the lock from before it moved to ON_CONDVAR until
                 // it waits. Taking the lock means that it waits: the notification finds it.
+                // Model: models/park.rs `a_thread_that_sleeps_beside_the_driver_is_woken`.
                 if !seeded::is("park: notify without the lock") {
                     drop(self.lock.lock());
                 }

@@ -40,8 +40,12 @@ impl Shared {
         // LIVENESS (S5): a worker that sleeps while tasks are left is woken here by the thread
         // that ran the last of them. If that thread did not see `closing` yet, the wakes of
         // step 1 are still to come, and every worker looks again.
+        // Model: models/scheduler.rs `a_guest_that_runs_the_last_task_lets_the_workers_go`.
         if self.is_closing() && self.owned.is_empty() {
             self.monitor.end();
+            if seeded::is("shutdown: who runs the last task tells nobody") {
+                return;
+            }
             self.unpark_all();
         }
     }
@@ -70,7 +74,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         debug_assert!(self.inject.is_empty(), "S5: a task is queued and no worker is left");
         // LIVENESS: a visitor is between two instructions of `schedule_as_visitor`; it sleeps
-        // nowhere in there, so this ends. Model: models/shutdown.rs.
+        // nowhere in there, so this ends. Model: models/scheduler.rs
+        // `a_scheduler_outlives_a_foreign_wake`.
         // ORDERING: Acquire. Pairs with Release in `schedule_as_visitor`.
         while !seeded::is("shutdown: visitors are not waited for")
             && self.visitors.load(Ordering::Acquire) != 0

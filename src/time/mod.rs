@@ -2,7 +2,7 @@
 //!
 //! Deadlines are [`std::time::Instant`]s. Nothing here completes before its deadline, and on Linux
 //! an idle runtime is at most a tenth of a millisecond late. A timer that is set and dropped without
-//! firing, as that of every [`timeout`] that is kept, takes two locks that no other worker uses.
+//! firing, as that of every [`timeout()`] that is kept, takes two locks that no other worker uses.
 //!
 //! The futures can be made anywhere. When first polled they want the runtime of the current thread,
 //! whose timers they are from then on.

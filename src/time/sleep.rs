@@ -102,13 +102,14 @@ impl Sleep {
                 return;
             }
             // Set anew by the next poll, which the waiting task is made to do.
-            let waker = timer.remove();
+            let waiting = timer.remove();
             self.state = State::New;
-            if let Some(waker) = waker {
+            if let Some(waker) = waiting {
                 waker.wake();
             }
+        } else {
+            self.state = State::New;
         }
-        self.state = State::New;
     }
 
     /// [`Future::poll`] at no charge: a [`Timeout`](super::Timeout) must hear of its deadline even
@@ -119,11 +120,8 @@ impl Sleep {
             State::Elapsed => return Poll::Ready(()),
             State::Set(timer) => timer.poll(cx.waker()),
             State::New if self.deadline <= Instant::now() => Poll::Ready(Ok(())),
-            State::New | State::Ahead => match set(self.deadline, cx) {
-                Ok(timer) => {
-                    self.state = State::Set(timer);
-                    Poll::Pending
-                }
+            State::New | State::Ahead => match self.set(cx) {
+                Ok(()) => return Poll::Pending,
                 Err(closed) => Poll::Ready(Err(closed)),
             },
         };
@@ -132,6 +130,16 @@ impl Sleep {
         }
         self.state = State::Elapsed;
         Poll::Ready(())
+    }
+
+    /// Sets the timer, with the current runtime.
+    #[inline]
+    fn set(&mut self, cx: &Context<'_>) -> Result<(), Closed> {
+        let set = |driver: &Driver, shard| {
+            self.state = State::Set(driver.insert_timer(shard, self.deadline, cx.waker())?);
+            Ok(())
+        };
+        Handle::with_timers(set).unwrap_or_else(|| panic_outside())
     }
 }
 
@@ -160,13 +168,6 @@ impl fmt::Debug for Sleep {
 // wheel is behind a lock, under which nothing of a user's runs.
 impl UnwindSafe for Sleep {}
 impl RefUnwindSafe for Sleep {}
-
-/// Sets a timer with the current runtime.
-#[inline]
-fn set(deadline: Instant, cx: &Context<'_>) -> Result<Timer, Closed> {
-    let set = |driver: &Driver, shard| driver.insert_timer(shard, deadline, cx.waker());
-    Handle::with_timers(set).unwrap_or_else(|| panic_outside())
-}
 
 #[cold]
 fn panic_outside() -> ! {
