@@ -7,9 +7,10 @@
 use std::fmt;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::OnceLock;
+use std::ptr::{self, NonNull};
 use std::task::Waker;
 
+use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::lock::Mutex;
 use crate::primitive::poller::{Event, Poller};
 use crate::primitive::seeded;
@@ -134,8 +135,9 @@ impl Reactor {
 
 /// Slots that stay where they are: pages of one, two, four and so on, made when needed.
 struct Table {
-    /// A page is set once, under the lock of `inner`; reading it takes no lock.
-    pages: [OnceLock<Box<[Source]>>; PAGES],
+    /// The first slot of each page, or null. It is set once, under the lock of `inner`; reading it
+    /// takes no lock.
+    pages: [AtomicPtr<Source>; PAGES],
     inner: Mutex<Inner>,
 }
 
@@ -151,7 +153,8 @@ struct Inner {
 impl Table {
     fn new() -> Self {
         let inner = Inner { free: Vec::new(), used: 0, closed: false };
-        Self { pages: [const { OnceLock::new() }; PAGES], inner: Mutex::new(inner) }
+        let pages = std::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
+        Self { pages, inner: Mutex::new(inner) }
     }
 
     fn occupy(&self, tried: Option<Direction>) -> io::Result<Key> {
@@ -169,17 +172,45 @@ impl Table {
             }
             None => return Err(io::ErrorKind::OutOfMemory.into()),
         };
-        let (page, offset) = place_of(index);
-        let slots =
-            self.pages[page].get_or_init(|| (0..1 << page).map(|_| Source::new()).collect());
-        let generation = slots[offset].occupy(tried);
-        Ok(Key { index, generation })
+        let slot = self.slot(index).unwrap_or_else(|| self.make_page_of(index));
+        Ok(Key { index, generation: slot.occupy(tried) })
+    }
+
+    /// Makes the page of a slot that has none, and returns the slot. Under the lock of `inner`.
+    #[cold]
+    fn make_page_of(&self, index: usize) -> &Source {
+        let (page, _) = place_of(index);
+        let slots: Box<[Source]> = (0..len_of(page)).map(|_| Source::new()).collect();
+        // ORDERING: Release. Pairs with Acquire in `slot`: the slots are made.
+        self.pages[page].store(Box::leak(slots).as_mut_ptr(), Ordering::Release);
+        self.slot(index).expect("its page was made just now")
     }
 
     #[inline]
     fn slot(&self, index: usize) -> Option<&Source> {
         let (page, offset) = place_of(index);
-        self.pages.get(page)?.get()?.get(offset)
+        // ORDERING: Acquire. Pairs with Release in `make_page_of`.
+        let first = NonNull::new(self.pages.get(page)?.load(Ordering::Acquire))?;
+        // SAFETY: the page has `len_of(page)` slots, and an offset is less.
+        let slot = unsafe { first.add(offset) };
+        // SAFETY: it was made by `make_page_of`, is freed with `self` and not before, and is
+        // never borrowed mutably.
+        Some(unsafe { slot.as_ref() })
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        for (page, first) in self.pages.iter().enumerate() {
+            // ORDERING: Acquire, as in `slot`.
+            let first = first.load(Ordering::Acquire);
+            if !first.is_null() {
+                let slots = ptr::slice_from_raw_parts_mut(first, len_of(page));
+                // SAFETY: `make_page_of` leaked a box of this many; `self` is borrowed mutably, so
+                // nobody has a slot.
+                drop(unsafe { Box::from_raw(slots) });
+            }
+        }
     }
 }
 
@@ -189,10 +220,15 @@ impl fmt::Debug for Table {
     }
 }
 
+/// Slots of a page.
+const fn len_of(page: usize) -> usize {
+    1 << page
+}
+
 /// The page of a slot, and its place there: page `p` has the indices `2^p - 1` up to `2^(p+1) - 2`.
 #[inline]
 fn place_of(index: usize) -> (usize, usize) {
     let number = index + 1;
     let page = number.ilog2() as usize;
-    (page, number - (1 << page))
+    (page, number - len_of(page))
 }
