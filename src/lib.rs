@@ -90,3 +90,8 @@ pub use runtime::{Builder, Handle, Runtime, run, spawn, spawn_blocking, yield_no
 pub use task::{AbortHandle, JoinError, JoinHandle};
 #[cfg(feature = "macros")]
 pub use tenter_macros::{main, test};
+
+/// Compiles the README's example.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -376,30 +376,28 @@ fn a_panic_in_a_task_that_drops_another_runtimes_last_handle_harms_neither() {
 fn a_hundred_thousand_panics_lose_no_worker_and_no_task() {
     within(LIMIT, || {
         let output = Child::new().run(|| {
-            within(LIMIT, || {
-                std::panic::set_hook(Box::new(|_| ()));
-                let (runtime, messages) = runtime(2);
-                let done = Arc::new(AtomicUsize::new(0));
-                let tasks = (0..20_000).map(|n| {
-                    let done = done.clone();
-                    runtime.spawn(async move {
-                        yield_now().await;
-                        assert!(n % 2 == 0, "odd");
-                        done.fetch_add(1, Ordering::Relaxed);
-                    })
-                });
-                let tasks: Vec<_> = tasks.collect();
-                let failed = runtime.block_on(async {
-                    let mut failed = 0;
-                    for task in tasks {
-                        failed += usize::from(task.await.is_err());
-                    }
-                    failed
-                });
-                assert_eq!((failed, done.load(Ordering::Relaxed)), (10_000, 10_000));
-                assert!(taken(&messages).is_empty());
-                assert_works(&runtime);
+            std::panic::set_hook(Box::new(|_| ()));
+            let (runtime, messages) = runtime(2);
+            let done = Arc::new(AtomicUsize::new(0));
+            let tasks = (0..20_000).map(|n| {
+                let done = done.clone();
+                runtime.spawn(async move {
+                    yield_now().await;
+                    assert!(n % 2 == 0, "odd");
+                    done.fetch_add(1, Ordering::Relaxed);
+                })
             });
+            let tasks: Vec<_> = tasks.collect();
+            let failed = runtime.block_on(async {
+                let mut failed = 0;
+                for task in tasks {
+                    failed += usize::from(task.await.is_err());
+                }
+                failed
+            });
+            assert_eq!((failed, done.load(Ordering::Relaxed)), (10_000, 10_000));
+            assert!(taken(&messages).is_empty());
+            assert_works(&runtime);
         });
         expect_success(&output);
     });

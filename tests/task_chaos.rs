@@ -222,22 +222,20 @@ fn assert_balanced(ledger: &Ledger) {
 fn whatever_is_done_to_tasks_each_ends_and_is_dropped_once() {
     within(LIMIT, || {
         expect_success(&Child::new().run(|| {
-            within(LIMIT, || {
-                for seed in 1..=12 {
-                    println!("seed {seed}");
-                    let runtime = quiet_runtime([1, 2, 4][seed as usize % 3]);
-                    let world = chaos(&runtime, seed, 2000);
-                    // Wake what waits until nothing is left.
-                    support::wait_until(|| {
-                        let wakers = std::mem::take(&mut *world.wakers.lock().unwrap());
-                        wakers.into_iter().for_each(Waker::wake);
-                        runtime.handle().tasks().is_empty()
-                    });
-                    let_go(&world);
-                    drop(runtime);
-                    assert_balanced(&world.ledger);
-                }
-            });
+            for seed in 1..=12 {
+                println!("seed {seed}");
+                let runtime = quiet_runtime([1, 2, 4][seed as usize % 3]);
+                let world = chaos(&runtime, seed, 2000);
+                // Wake what waits until nothing is left.
+                support::wait_until(|| {
+                    let wakers = std::mem::take(&mut *world.wakers.lock().unwrap());
+                    wakers.into_iter().for_each(Waker::wake);
+                    runtime.handle().tasks().is_empty()
+                });
+                let_go(&world);
+                drop(runtime);
+                assert_balanced(&world.ledger);
+            }
         }));
     });
 }
@@ -246,26 +244,24 @@ fn whatever_is_done_to_tasks_each_ends_and_is_dropped_once() {
 fn whatever_is_done_to_tasks_a_shutdown_ends_and_drops_them_all() {
     within(LIMIT, || {
         expect_success(&Child::new().run(|| {
-            within(LIMIT, || {
-                for seed in 101..=130 {
-                    println!("seed {seed}");
-                    let runtime = quiet_runtime([1, 2, 4][seed as usize % 3]);
-                    let world = chaos(&runtime, seed, 500);
-                    // Some wake and spawn while it ends.
-                    let handle = runtime.handle().clone();
-                    let meddler = thread::spawn({
-                        let world = world.clone();
-                        move || {
-                            let mut random = Random(seed);
-                            (0..500).for_each(|_| world.act(&handle, &mut random));
-                        }
-                    });
-                    drop(runtime);
-                    meddler.join().unwrap();
-                    let_go(&world);
-                    assert_balanced(&world.ledger);
-                }
-            });
+            for seed in 101..=130 {
+                println!("seed {seed}");
+                let runtime = quiet_runtime([1, 2, 4][seed as usize % 3]);
+                let world = chaos(&runtime, seed, 500);
+                // Some wake and spawn while it ends.
+                let handle = runtime.handle().clone();
+                let meddler = thread::spawn({
+                    let world = world.clone();
+                    move || {
+                        let mut random = Random(seed);
+                        (0..500).for_each(|_| world.act(&handle, &mut random));
+                    }
+                });
+                drop(runtime);
+                meddler.join().unwrap();
+                let_go(&world);
+                assert_balanced(&world.ledger);
+            }
         }));
     });
 }

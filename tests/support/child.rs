@@ -20,6 +20,11 @@ impl Child {
         Self::default()
     }
 
+    /// Whether this process is one.
+    pub(crate) fn is_this() -> bool {
+        env::var_os(ROLE).is_some()
+    }
+
     /// Sets an environment variable of the child.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), Some(value.to_owned())));

@@ -24,7 +24,7 @@ pub(crate) use process::{descriptors, threads, threads_named, wait_until};
 pub(crate) use tracked::{Drops, Tracked};
 
 /// The usual limit of a test: far beyond what it takes on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(100);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How long the dump of a test that hangs may take: it takes locks that may be what hangs.
 const DUMP_LIMIT: Duration = Duration::from_secs(5);
@@ -99,6 +99,8 @@ impl Drop for Watching {
 }
 
 fn start_watchdog(name: String, limit: Duration, watched: Watched) -> Sender<()> {
+    // Before that of the parent, which shows what this one says.
+    let limit = if Child::is_this() { limit / 2 } else { limit };
     let (alive, ended) = mpsc::channel();
     let watchdog = move || {
         if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
