@@ -153,8 +153,8 @@ impl World {
 
 fn quiet_runtime(workers: usize) -> Runtime {
     std::panic::set_hook(Box::new(|panic| {
-        let text = panic.payload_as_str().unwrap_or_default();
-        if !text.starts_with("one of") {
+        let text = panic.payload().downcast_ref::<&str>();
+        if !text.is_some_and(|text| text.starts_with("one of")) {
             eprintln!("{panic}");
         }
     }));
