@@ -3,6 +3,7 @@
 mod blocking;
 mod controls;
 mod join;
+mod monitor;
 mod owned;
 mod scheduler;
 mod source;

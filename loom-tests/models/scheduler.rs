@@ -18,13 +18,13 @@ use crate::scheduler::{Shared, Worker, guest};
 use crate::task::{JoinHandle, Place};
 
 /// A scheduler and the threads of its workers.
-struct Runtime {
-    shared: Arc<Shared>,
+pub(super) struct Runtime {
+    pub(super) shared: Arc<Shared>,
     threads: Vec<thread::JoinHandle<()>>,
 }
 
 impl Runtime {
-    fn start(workers: usize, guests: usize) -> Self {
+    pub(super) fn start(workers: usize, guests: usize) -> Self {
         let shards = Shared::timer_shards(workers, guests);
         let driver = Arc::new(Driver::new(shards).unwrap());
         let hook = std::sync::Arc::new(|_: &crate::task::Unobserved<'_>| ());
@@ -38,7 +38,7 @@ impl Runtime {
     }
 
     /// A runtime whose workers have gone to sleep already. What comes before is not explored.
-    fn asleep(workers: usize, guests: usize) -> Self {
+    pub(super) fn asleep(workers: usize, guests: usize) -> Self {
         loom::stop_exploring();
         let runtime = Self::start(workers, guests);
         let awake = || {
@@ -54,7 +54,7 @@ impl Runtime {
         runtime
     }
 
-    fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -62,7 +62,7 @@ impl Runtime {
         spawn_on(&self.shared, future)
     }
 
-    fn end(self) {
+    pub(super) fn end(self) {
         self.shared.close();
         for thread in self.threads {
             thread.join().unwrap();
@@ -71,13 +71,13 @@ impl Runtime {
     }
 
     /// [`Runtime::end`], of which nothing is explored.
-    fn end_quietly(self) {
+    pub(super) fn end_quietly(self) {
         loom::stop_exploring();
         self.end();
     }
 }
 
-fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
+pub(super) fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -87,22 +87,22 @@ where
 
 /// What one thread waits for, and another says, without any runtime.
 #[derive(Default)]
-struct Signal {
+pub(super) struct Signal {
     given: Mutex<bool>,
     changed: Condvar,
 }
 
 impl Signal {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self::default())
     }
 
-    fn give(&self) {
+    pub(super) fn give(&self) {
         *self.given.lock() = true;
         self.changed.notify_all();
     }
 
-    fn wait(&self) {
+    pub(super) fn wait(&self) {
         let mut given = self.given.lock();
         while !*given {
             given = self.changed.wait(given);

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
 use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::seeded;
 use crate::task::raw::TaskRef;
 
 use super::Shared;
@@ -41,7 +42,7 @@ pub(crate) struct BlockedPoll<'a> {
 }
 
 /// What the monitor's thread and the others have in common.
-pub(super) struct Monitor {
+pub(crate) struct Monitor {
     /// The monitor's thread sleeps until a worker wakes.
     is_asleep: AtomicBool,
     /// The scheduler is drained: nothing is left to look after.
@@ -50,7 +51,7 @@ pub(super) struct Monitor {
 }
 
 impl Monitor {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             is_asleep: AtomicBool::new(false),
             is_ended: Mutex::new(false),
@@ -60,11 +61,14 @@ impl Monitor {
 
     /// A worker is awake, and has said so where the monitor looks.
     #[inline]
-    pub(super) fn note_awake(&self) {
-        // LIVENESS (S8): waking is say so, fence, look whether the monitor sleeps; the monitor
-        // is say so, fence, look whether all sleep. The later fence sees the other's store.
-        // ORDERING: SeqCst. Partner: the fence in `Monitor::sleep`.
-        fence(Ordering::SeqCst);
+    pub(crate) fn note_awake(&self) {
+        if !seeded::is("monitor: no fence when a worker wakes") {
+            // LIVENESS (S8): waking is say so, fence, look whether the monitor sleeps; the
+            // monitor is say so, fence, look whether all sleep. The later fence sees the other's
+            // store. Model: models/monitor.rs `the_monitor_does_not_sleep_while_a_worker_runs`.
+            // ORDERING: SeqCst. Partner: the fence in `Monitor::sleep`.
+            fence(Ordering::SeqCst);
+        }
         // ORDERING: Relaxed: ordered by the fence.
         if self.is_asleep.load(Ordering::Relaxed) {
             self.wake();
@@ -73,8 +77,10 @@ impl Monitor {
 
     #[cold]
     fn wake(&self) {
-        // Under the lock, so that the monitor is either still looking or already waiting.
-        let ended = self.is_ended.lock();
+        // LIVENESS (S8): under the lock, so that the monitor sees the store before it waits, or
+        // waits already. Model: models/monitor.rs `the_monitor_does_not_sleep_while_a_worker_runs`.
+        let ended =
+            (!seeded::is("monitor: it is woken without the lock")).then(|| self.is_ended.lock());
         // ORDERING: Relaxed, under the lock.
         self.is_asleep.store(false, Ordering::Relaxed);
         drop(ended);
@@ -82,13 +88,17 @@ impl Monitor {
     }
 
     /// Ends the monitor's thread.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
+        // LIVENESS: under the lock, as in `wake`.
+        // Model: models/monitor.rs `the_monitor_that_sleeps_is_told_of_the_end`.
         *self.is_ended.lock() = true;
-        self.changed.notify_one();
+        if !seeded::is("monitor: who ends it tells nobody") {
+            self.changed.notify_one();
+        }
     }
 
     /// Waits for `time`; `false` if the monitor is to end.
-    fn pause(&self, time: Duration) -> bool {
+    pub(crate) fn pause(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut ended = self.is_ended.lock();
         // Ends: at `until`.
@@ -103,14 +113,17 @@ impl Monitor {
     }
 
     /// Sleeps until a worker is awake, unless `is_awake` finds one; `false` to end.
-    fn sleep(&self, is_awake: impl Fn() -> bool) -> bool {
+    pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool) -> bool {
         let mut ended = self.is_ended.lock();
         // ORDERING: Relaxed: the fence orders it before the look.
         self.is_asleep.store(true, Ordering::Relaxed);
-        // LIVENESS (S8): the other half of `note_awake`.
-        // ORDERING: SeqCst. Partner: the fence there.
-        fence(Ordering::SeqCst);
-        if is_awake() {
+        if !seeded::is("monitor: no fence before it looks who is awake") {
+            // LIVENESS (S8): the other half of `note_awake`.
+            // Model: models/monitor.rs `the_monitor_does_not_sleep_while_a_worker_runs`.
+            // ORDERING: SeqCst. Partner: the fence there.
+            fence(Ordering::SeqCst);
+        }
+        if !seeded::is("monitor: it sleeps without a look who is awake") && is_awake() {
             // ORDERING: Relaxed: if a worker reads it too early it wakes a monitor that is awake.
             self.is_asleep.store(false, Ordering::Relaxed);
         }
@@ -150,7 +163,7 @@ pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report:
             idle_looks = 0;
         } else if idle_looks < IDLE_LOOKS {
             idle_looks += 1;
-        } else if !shared.monitor.sleep(|| shared.is_someone_awake()) {
+        } else if !shared.monitor_sleep() {
             break;
         } else {
             idle_looks = 0;
@@ -174,9 +187,7 @@ fn look_at(
         return;
     }
     // The same poll as a tick ago: of a task, or of a main future.
-    if let Some(task) = remote.slot.take() {
-        shared.push_inject(task);
-    }
+    shared.rescue_slot(index);
     let lasted = sight.since.elapsed();
     if blocked_after.is_some_and(|limit| lasted >= limit) && !sight.is_reported {
         sight.is_reported = true;
@@ -189,6 +200,19 @@ fn look_at(
 }
 
 impl Shared {
+    /// Moves the task in a worker's slot to where the others find it.
+    pub(crate) fn rescue_slot(&self, index: usize) {
+        // LIVENESS: no sleeper is woken for what is in a slot, since its worker runs it next. The
+        // worker may be in its poll for ever, or on its way to the slot: one of the two takes it.
+        // Model: models/monitor.rs `a_task_behind_a_long_poll_runs_elsewhere`.
+        if seeded::is("monitor: it leaves the slot alone") {
+            return;
+        }
+        if let Some(task) = self.remotes[index].slot.take() {
+            self.push_inject(task);
+        }
+    }
+
     /// Turns the driver if it was left alone for a tick: whoever should is in a long poll. If
     /// somebody sleeps in it, it learns of timers that whoever set them forgot to tell of.
     fn rescue_driver(&self) {
@@ -196,21 +220,36 @@ impl Shared {
         let now = self.driver.now();
         // ORDERING: Relaxed: an old value costs a turn too many.
         let alone_ns = now.saturating_sub(self.turned_at.load(Ordering::Relaxed));
-        if u128::from(alone_ns) < TICK.as_nanos() {
-            return;
+        if u128::from(alone_ns) >= TICK.as_nanos() {
+            self.turn_for_others(now);
         }
+    }
+
+    /// Turns the driver without waiting, unless somebody has it.
+    pub(crate) fn turn_for_others(&self, now: u64) {
         let Some(mut turn) = self.driver.try_lock() else { return };
-        // ORDERING: Relaxed, as above.
+        // ORDERING: Relaxed, as in `rescue_driver`.
         self.turned_at.store(now, Ordering::Relaxed);
-        turn.turn(Some(Duration::ZERO));
+        if !seeded::is("monitor: it does not turn the driver") {
+            turn.turn(Some(Duration::ZERO));
+        }
         drop(turn);
-        // LIVENESS (S9): a worker that wanted to sleep in the driver meanwhile sleeps beside it,
-        // perhaps the last. It is woken, to take what is free now.
-        // ORDERING: SeqCst. Partner: the fence in `Worker::sleep`.
-        fence(Ordering::SeqCst);
-        if !self.remotes[..self.workers].iter().any(|remote| remote.is_awake()) {
+        if !seeded::is("monitor: no fence before it looks back") {
+            // LIVENESS (S9): a worker that wanted to sleep in the driver meanwhile sleeps beside
+            // it, perhaps the last. It is woken, to take what is free now.
+            // Model: models/monitor.rs `a_worker_that_found_the_monitor_in_the_driver_comes_back`.
+            // ORDERING: SeqCst. Partner: the fence in `Worker::sleep`.
+            fence(Ordering::SeqCst);
+        }
+        let is_awake = self.remotes[..self.workers].iter().any(|remote| remote.is_awake());
+        if !is_awake && !seeded::is("monitor: no look back after its turn") {
             self.unpark(0);
         }
+    }
+
+    /// [`Monitor::sleep`] while all workers and guests do.
+    pub(crate) fn monitor_sleep(&self) -> bool {
+        self.monitor.sleep(|| self.is_someone_awake())
     }
 
     /// Whether a worker or guest is awake.

@@ -100,7 +100,9 @@ impl Worker {
     /// Says that this thread runs (S8).
     pub(super) fn wake_up(&self) {
         self.remote().set_awake(true);
-        self.shared.monitor.note_awake();
+        if !seeded::is("monitor: a worker that wakes does not say so") {
+            self.shared.monitor.note_awake();
+        }
     }
 
     /// What is due on this thread: slot, local queue, then the inject queue.
@@ -299,12 +301,15 @@ impl Worker {
         let remote = self.remote();
         bump(&remote.counters.parks);
         remote.set_awake(false);
-        // LIVENESS (S9): a worker that finds the driver taken sleeps beside it. If the monitor
-        // has it, the monitor looks, after it gave it back, whether a worker is awake, and wakes
-        // one if not. The later fence sees the other's step: the driver is free here, or this
-        // worker's sleep is seen there.
-        // ORDERING: SeqCst. Partner: the fence in `Shared::rescue_driver`.
-        fence(Ordering::SeqCst);
+        if !seeded::is("monitor: no fence before a worker sleeps") {
+            // LIVENESS (S9): a worker that finds the driver taken sleeps beside it. If the
+            // monitor has it, the monitor looks, after it gave it back, whether a worker is
+            // awake, and wakes one if not. The later fence sees the other's step: the driver is
+            // free here, or this worker's sleep is seen there.
+            // Model: models/monitor.rs `a_worker_that_found_the_monitor_in_the_driver_comes_back`.
+            // ORDERING: SeqCst. Partner: the fence in `Shared::turn_for_others`.
+            fence(Ordering::SeqCst);
+        }
         self.turning.set(true);
         let slept = remote.parker.park(self.shared.driver());
         self.turning.set(false);

@@ -136,10 +136,14 @@ impl<T> JoinHandle<T> {
     ///
     /// Dropped while pending, the task stays aborted and its output, if any, is dropped.
     pub async fn cancel(mut self) -> Option<T> {
+        if self.is_taken() {
+            // Awaiting `&mut self` took the output already.
+            return None;
+        }
         self.abort();
         let state = poll_fn(|cx| self.poll_complete(cx)).await;
         match state.outcome() {
-            // SAFETY: the task is complete (T3), and `cancel` has the handle for itself.
+            // SAFETY: 1: by the outcome and the look above; `cancel` has the handle for itself.
             Outcome::Returned => Some(unsafe { self.take_output() }),
             // Dropping the handle reports the panic.
             Outcome::Cancelled | Outcome::Panicked => None,

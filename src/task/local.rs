@@ -34,6 +34,10 @@ impl std::error::Error for AccessError {}
 impl<T: 'static> LocalKey<T> {
     /// Runs `future` with the task local set to `value`, which is dropped with it.
     ///
+    /// # Panics
+    ///
+    /// Polling it inside [`LocalKey::with`] of the same key panics.
+    ///
     /// # Cancel safety
     ///
     /// As `future`'s.
@@ -42,6 +46,11 @@ impl<T: 'static> LocalKey<T> {
     }
 
     /// Runs `f` with the task local set to `value`.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside [`LocalKey::with`] of the same key.
+    #[track_caller]
     pub fn sync_scope<R>(&'static self, value: T, f: impl FnOnce() -> R) -> R {
         let mut value = Some(value);
         let _swapped = Swapped::new(self, &mut value);
@@ -67,7 +76,8 @@ impl<T: 'static> LocalKey<T> {
     ///
     /// - [`AccessError`] outside a scope of this key.
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
-        self.inner.with(|slot| slot.borrow().as_ref().map(f)).ok_or(AccessError)
+        let read = |slot: &RefCell<Option<T>>| slot.borrow().as_ref().map(f);
+        self.inner.try_with(read).ok().flatten().ok_or(AccessError)
     }
 
     /// The value, cloned.
@@ -91,17 +101,35 @@ struct Swapped<'a, T: 'static> {
 }
 
 impl<'a, T: 'static> Swapped<'a, T> {
+    /// Fails while the value is borrowed, and in a thread whose locals are gone.
+    fn try_new(key: &'static LocalKey<T>, other: &'a mut Option<T>) -> Option<Self> {
+        // The guard is made after the exchange: one that failed must not be undone.
+        swap(key, other).then_some(Self { key, other })
+    }
+
+    #[track_caller]
     fn new(key: &'static LocalKey<T>, other: &'a mut Option<T>) -> Self {
-        let this = Self { key, other };
-        this.key.inner.with(|slot| std::mem::swap(&mut *slot.borrow_mut(), this.other));
-        this
+        Self::try_new(key, other).expect("a task local is given a value while `with` borrows it")
     }
 }
 
 impl<T: 'static> Drop for Swapped<'_, T> {
     fn drop(&mut self) {
-        self.key.inner.with(|slot| std::mem::swap(&mut *slot.borrow_mut(), self.other));
+        // Whatever borrowed the value since has ended: `with` takes a closure.
+        let _restored = swap(self.key, self.other);
     }
+}
+
+/// Exchanges the thread's value with `other`, if it is there and not borrowed.
+fn swap<T>(key: &'static LocalKey<T>, other: &mut Option<T>) -> bool {
+    let swap = |slot: &RefCell<Option<T>>| match slot.try_borrow_mut() {
+        Ok(mut value) => {
+            std::mem::swap(&mut *value, other);
+            true
+        }
+        Err(_) => false,
+    };
+    key.inner.try_with(swap).unwrap_or(false)
 }
 
 pin_project! {
@@ -116,9 +144,9 @@ pin_project! {
 
     impl<T: 'static, F> PinnedDrop for TaskLocalFuture<T, F> {
         fn drop(this: Pin<&mut Self>) {
-            // The future's own destructor sees the value, as its polls do.
+            // The future's own destructor sees the value, as its polls do: where that can be.
             let mut this = this.project();
-            let _swapped = Swapped::new(this.key, this.value);
+            let _swapped = Swapped::try_new(this.key, this.value);
             this.future.set(None);
         }
     }

@@ -100,16 +100,17 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Polled {
     // SAFETY: 1 and 2; it ended, so it is not polled again.
     let dropped = unsafe { drop_future::<F>(header) };
     drop(entered);
-    let (payload, unused) = match (ended, dropped) {
+    let (payload, output, second) = match (ended, dropped) {
         (Ok(output), Ok(())) => {
             // The future is dropped, so nothing is overwritten.
             *stage = Stage { output: ManuallyDrop::new(output) };
             return Polled::Ended(Outcome::Returned);
         }
-        (Ok(output), Err(payload)) => (payload, Some(output)),
-        (Err(payload), _) => (payload, None),
+        (Ok(output), Err(payload)) => (payload, Some(output), None),
+        (Err(payload), dropped) => (payload, None, dropped.err()),
     };
-    contain_drop(|| drop(unused));
+    contain_drop(|| drop(output));
+    contain_drop(|| drop(second));
     // SAFETY: 1 and 2, and the stage is empty.
     Polled::Ended(unsafe { store_panic::<F, S>(header, payload) })
 }

@@ -1,0 +1,187 @@
+//! The monitor: it is awake when others are, it leaves the driver to somebody, and it moves tasks
+//! without losing them. S8, S9.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use loom::thread::{self, spawn};
+
+use super::scheduler::{Runtime, Signal, spawn_on};
+use super::support::{Parker, Tracked, block_on};
+use crate::driver::{Direction, Registration};
+use crate::harness::model;
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::lock::let_time_pass;
+use crate::primitive::poller::{Endpoint, instant, let_time_pass_to};
+use crate::scheduler::Shared;
+use crate::scheduler::monitor::{self, BlockedPoll, Monitor};
+use crate::task::JoinHandle;
+
+/// A monitor, and one worker of which nothing is left but whether it is awake.
+struct Watch {
+    monitor: Monitor,
+    is_awake: AtomicBool,
+}
+
+impl Watch {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { monitor: Monitor::new(), is_awake: AtomicBool::new(false) })
+    }
+
+    fn wake_up(&self) {
+        self.is_awake.store(true, Ordering::Relaxed);
+        self.monitor.note_awake();
+    }
+
+    fn fall_asleep(&self) {
+        self.is_awake.store(false, Ordering::Relaxed);
+    }
+
+    /// The monitor's sleep.
+    fn sleep(&self) -> bool {
+        self.monitor.sleep(|| self.is_awake.load(Ordering::Relaxed))
+    }
+}
+
+model! {
+    /// S8: the worker is awake in the end, so the monitor's sleep ends, however often it begins.
+    fn the_monitor_does_not_sleep_while_a_worker_runs() {
+        let watch = Watch::new();
+        let other = Arc::clone(&watch);
+        let sleeper = spawn(move || other.sleep() && other.sleep());
+        watch.wake_up();
+        watch.fall_asleep();
+        watch.wake_up();
+        assert!(sleeper.join().unwrap(), "nobody ended it");
+    }
+    catches
+        "monitor: no fence when a worker wakes",
+        "monitor: no fence before it looks who is awake",
+        "monitor: it sleeps without a look who is awake",
+        "monitor: it is woken without the lock"
+}
+
+model! {
+    /// S8: one of them wakes it, and the other may find it asleep once more.
+    fn two_workers_that_wake_at_once_wake_the_monitor() {
+        let watch = Watch::new();
+        let (first, second) = (Arc::clone(&watch), Arc::clone(&watch));
+        let sleeper = spawn(move || first.sleep() && first.sleep());
+        let worker = spawn(move || second.wake_up());
+        watch.wake_up();
+        worker.join().unwrap();
+        assert!(sleeper.join().unwrap(), "nobody ended it");
+    }
+    catches
+        "monitor: no fence when a worker wakes",
+        "monitor: no fence before it looks who is awake"
+}
+
+model! {
+    fn the_monitor_that_sleeps_is_told_of_the_end() {
+        let watch = Watch::new();
+        let other = Arc::clone(&watch);
+        let sleeper = spawn(move || {
+            while other.sleep() {
+                // The worker is awake: it looks after it, and sees that it sleeps.
+                thread::yield_now();
+            }
+        });
+        watch.wake_up();
+        watch.fall_asleep();
+        watch.monitor.end();
+        sleeper.join().unwrap();
+    }
+    catches "monitor: who ends it tells nobody"
+}
+
+model! {
+    /// It is between two looks, and a worker wakes it that thought it asleep.
+    fn the_monitor_that_pauses_is_told_of_the_end() {
+        let watch = Watch::new();
+        let other = Arc::clone(&watch);
+        let pausing = spawn(move || {
+            while other.monitor.pause(Duration::from_millis(5)) {
+                if !other.sleep() {
+                    break;
+                }
+            }
+        });
+        let_time_pass();
+        watch.wake_up();
+        watch.monitor.end();
+        pausing.join().unwrap();
+    }
+    catches "monitor: who ends it tells nobody"
+}
+
+model! {
+    /// S8, with a real worker: its long poll lasts until the monitor is awake.
+    #[preemptions = 2]
+    fn a_worker_that_was_woken_wakes_the_monitor() {
+        let runtime = Runtime::asleep(1, 0);
+        let signal = Signal::new();
+        let (shared, given) = (Arc::clone(&runtime.shared), Arc::clone(&signal));
+        let monitor = spawn(move || {
+            assert!(shared.monitor_sleep(), "nobody ended it");
+            given.give();
+        });
+        let task = runtime.spawn(async move { signal.wait() });
+        monitor.join().unwrap();
+        block_on(task).unwrap();
+        runtime.end_quietly();
+    }
+    catches
+        "monitor: a worker that wakes does not say so",
+        "monitor: no fence when a worker wakes",
+        "monitor: no fence before it looks who is awake"
+}
+
+model! {
+    #[preemptions = 2]
+    fn the_monitor_leaves_with_the_workers() {
+        let runtime = Runtime::start(1, 0);
+        let shared = Arc::clone(&runtime.shared);
+        let monitor = spawn(move || {
+            let report: monitor::BlockedHook = std::sync::Arc::new(|_: &BlockedPoll<'_>| ());
+            monitor::run(&shared, None, &report);
+        });
+        runtime.end();
+        monitor.join().unwrap();
+    }
+    catches "monitor: who ends it tells nobody"
+}
+
+/// A task that waits until something comes.
+fn read(
+    runtime: &Runtime,
+    socket: Endpoint,
+    then: impl FnOnce() + Send + 'static,
+) -> JoinHandle<()> {
+    let registration = Registration::new(Arc::clone(runtime.shared.driver()));
+    runtime.spawn(async move {
+        let arrived = poll_fn(|cx| registration.poll_ready(socket.fd(), cx, Direction::Read)).await;
+        arrived.unwrap();
+        then();
+    })
+}
+
+model! {
+    /// S9: it sleeps beside the driver, in which then is nobody.
+    #[preemptions = 2]
+    fn a_worker_that_found_the_monitor_in_the_driver_comes_back() {
+        let runtime = Runtime::start(1, 0);
+        let socket = Endpoint::new();
+        let reader = read(&runtime, socket, || ());
+        runtime.shared.turn_for_others(0);
+        socket.arrive(1);
+        block_on(reader).unwrap();
+        runtime.end_quietly();
+    }
+    catches
+        "monitor: no look back after its turn",
+        "monitor: no fence before it looks back",
+        "monitor: no fence before a worker sleeps"
+}
