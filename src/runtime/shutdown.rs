@@ -1,13 +1,13 @@
 //! The end of a runtime, in numbered steps.
 //!
-//! 1. `Shared::close`: no task binds any more, every task is aborted, the workers are woken.
-//! 2. `Owned::close` of the closures, `Pool::close`: closures that have not started are
-//!    cancelled, idle threads leave.
-//! 3. `Driver::shutdown`: sources and timers wake who waits for them with an error.
-//! 4. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left.
-//! 5. `Pool::wait`: closures that have started end by themselves.
+//! 1. `Owned::close` of the closures: none is accepted any more.
+//! 2. `Shared::close`: no task binds any more, every task is aborted, the workers are woken.
+//! 3. `Pool::close`: closures that have not started are cancelled, idle threads leave.
+//! 4. `Driver::shutdown`: sources and timers wake who waits for them with an error.
+//! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left.
+//! 6. `Pool::wait`: closures that have started end by themselves.
 //!
-//! On a thread of the runtime itself steps 4 and 5 would wait for the caller, and are left out.
+//! On a thread of the runtime itself steps 5 and 6 would wait for the caller, and are left out.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -57,8 +57,8 @@ pub(super) fn shutdown(inner: &Arc<Inner>, grace: Option<Duration>) -> ShutdownR
     // A grace beyond what the clock can say is as long as it takes.
     let deadline = grace.and_then(|grace| Instant::now().checked_add(grace));
     let before = live(inner);
-    inner.shared.close();
     inner.closures.owned().close();
+    inner.shared.close();
     inner.pool.close();
     inner.shared.driver().shutdown();
     if !context::is_own_thread(inner) {

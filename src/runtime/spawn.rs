@@ -104,7 +104,7 @@ where
     Handle::current().spawn_blocking(f)
 }
 
-/// Lets other tasks run: comes back after those that are due already.
+/// Lets other tasks run: comes back after those that wait in this worker's queue already.
 ///
 /// What `asyncio.sleep(0)` is.
 ///

@@ -22,8 +22,10 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>
 /// Runs a destructor. Its panic was printed by the panic hook and means nothing to anyone else.
 pub(crate) fn contain_drop(f: impl FnOnce()) {
     if let Err(payload) = contain(f) {
-        // A payload whose own destructor panics could go on like this for ever.
-        std::mem::forget(payload);
+        if let Err(second) = contain(|| drop(payload)) {
+            // A payload whose own destructor panics could go on like this for ever.
+            std::mem::forget(second);
+        }
     }
 }
 
