@@ -2,7 +2,7 @@
 //! without losing them. S8, S9.
 
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
 use std::time::Duration;
 
 use loom::thread::{self, spawn};
@@ -15,9 +15,11 @@ use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::lock::let_time_pass;
 use crate::primitive::poller::{Endpoint, instant, let_time_pass_to};
-use crate::scheduler::Shared;
 use crate::scheduler::monitor::{self, BlockedPoll, Monitor};
 use crate::task::JoinHandle;
+
+const SOON: u64 = 1_000_000;
+const LATER: u64 = 1_000_000_000;
 
 /// A monitor, and one worker of which nothing is left but whether it is awake.
 struct Watch {
@@ -163,7 +165,7 @@ fn read(
     let registration = Registration::new(Arc::clone(runtime.shared.driver()));
     runtime.spawn(async move {
         let arrived = poll_fn(|cx| registration.poll_ready(socket.fd(), cx, Direction::Read)).await;
-        arrived.unwrap();
+        assert!(arrived.is_ok());
         then();
     })
 }
@@ -184,4 +186,103 @@ model! {
         "monitor: no look back after its turn",
         "monitor: no fence before it looks back",
         "monitor: no fence before a worker sleeps"
+}
+
+model! {
+    /// The worker that slept in the driver is in a long poll. What comes then is for the other.
+    #[preemptions = 2]
+    fn what_comes_during_a_long_poll_does_not_wait_for_its_end() {
+        let runtime = Runtime::asleep(2, 0);
+        loom::stop_exploring();
+        let (first, second) = (Endpoint::new(), Endpoint::new());
+        let (begun, done) = (Signal::new(), Signal::new());
+        let (begins, ends) = (Arc::clone(&begun), Arc::clone(&done));
+        let long = read(&runtime, first, move || {
+            begins.give();
+            ends.wait();
+        });
+        let short = read(&runtime, second, move || done.give());
+        while !(first.is_registered() && second.is_registered() && runtime.is_asleep()) {
+            thread::yield_now();
+        }
+        // The last of them has said that it sleeps; let it do so.
+        thread::yield_now();
+        first.arrive(1);
+        begun.wait();
+        loom::explore();
+        second.arrive(1);
+        runtime.shared.turn_for_others(0);
+        block_on(short).unwrap();
+        block_on(long).unwrap();
+        runtime.end_quietly();
+    }
+    catches "monitor: it does not turn the driver"
+}
+
+model! {
+    /// D6: a task sets a timer and keeps its worker; the other sleeps in the driver.
+    #[preemptions = 2]
+    fn a_timer_of_a_worker_in_a_long_poll_fires() {
+        let runtime = Runtime::asleep(2, 0);
+        let (shared, fired) = (Arc::clone(&runtime.shared), Parker::new());
+        let long = runtime.spawn(async move {
+            let waker = Parker::waker(&fired);
+            let driver = shared.driver();
+            let timer = driver.insert_timer(shared.timer_shard(), instant(SOON), &waker).unwrap();
+            fired.park();
+            drop(timer);
+        });
+        let_time_pass_to(LATER);
+        block_on(long).unwrap();
+        runtime.end_quietly();
+    }
+    catches "driver: look at the sleeper after setting a timer"
+}
+
+model! {
+    /// It waits for the task behind it, for which nobody was woken.
+    #[preemptions = 2]
+    fn a_task_behind_a_long_poll_runs_elsewhere() {
+        let runtime = Runtime::asleep(2, 0);
+        let (begun, done) = (Signal::new(), Signal::new());
+        let (shared, begins) = (Arc::clone(&runtime.shared), Arc::clone(&begun));
+        let long = runtime.spawn(async move {
+            let given = Arc::clone(&done);
+            spawn_on(&shared, async move { given.give() }).detach();
+            begins.give();
+            done.wait();
+        });
+        begun.wait();
+        runtime.shared.rescue_slot(0);
+        runtime.shared.rescue_slot(1);
+        block_on(long).unwrap();
+        runtime.end_quietly();
+    }
+    catches "monitor: it leaves the slot alone"
+}
+
+model! {
+    /// S1: the poll ends as the monitor looks. One of the two has the task, and the worker that
+    /// finds nothing any more does not sleep through it.
+    #[preemptions = 2]
+    fn a_task_taken_from_its_worker_runs_once() {
+        let runtime = Runtime::asleep(1, 0);
+        let (shared, runs) = (Arc::clone(&runtime.shared), std::sync::Arc::new(Count::new(0)));
+        let counted = std::sync::Arc::clone(&runs);
+        let before = runtime.spawn(async move {
+            spawn_on(&shared, async move {
+                counted.fetch_add(1, Relaxed);
+                Tracked::new()
+            })
+        });
+        runtime.shared.rescue_slot(0);
+        let behind = block_on(before).unwrap();
+        assert_eq!(block_on(behind).unwrap().count(), 1);
+        assert_eq!(runs.load(Relaxed), 1);
+        runtime.end_quietly();
+    }
+    catches
+        "queue: load the slot, then store",
+        "idle: no fence after a push",
+        "idle: no fence after announcing sleep"
 }

@@ -204,7 +204,7 @@ model! {
         let shared = Arc::clone(&runtime.shared);
         guest::block_on(&runtime.shared, async move {
             assert!(spawn_on(&shared, std::future::pending::<()>()).await.is_err());
-        });
+        }, || ());
         for thread in runtime.threads {
             thread.join().unwrap();
         }
@@ -220,7 +220,7 @@ model! {
         let gate = Gate::new();
         let main = Gate::wait(&gate);
         let opener = spawn(move || gate.open());
-        assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
+        assert_eq!(guest::block_on(&runtime.shared, main, || ()).count(), 1);
         opener.join().unwrap();
         runtime.end_quietly();
     }
@@ -236,7 +236,7 @@ model! {
         let gate = Gate::new();
         let main = Gate::wait(&gate);
         let opener = spawn(move || gate.open());
-        assert_eq!(guest::block_on(&runtime.shared, main).count(), 1);
+        assert_eq!(guest::block_on(&runtime.shared, main, || ()).count(), 1);
         opener.join().unwrap();
         runtime.end_quietly();
     }
@@ -249,7 +249,7 @@ model! {
         let runtime = Runtime::start(0, 1);
         let shared = Arc::clone(&runtime.shared);
         let main = async move { spawn_on(&shared, async { Tracked::new() }).await };
-        assert_eq!(guest::block_on(&runtime.shared, main).unwrap().count(), 1);
+        assert_eq!(guest::block_on(&runtime.shared, main, || ()).unwrap().count(), 1);
         runtime.end_quietly();
     }
 }
@@ -267,7 +267,7 @@ model! {
         let gate = Gate::new();
         let main = Gate::wait(&gate);
         let opener = spawn(move || gate.open());
-        guest::block_on(&runtime.shared, main);
+        guest::block_on(&runtime.shared, main, || ());
         socket.arrive(1);
         assert!(block_on(reader).unwrap());
         opener.join().unwrap();

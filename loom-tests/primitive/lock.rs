@@ -13,29 +13,37 @@ use std::sync::Mutex as StdMutex;
 use std::sync::atomic::AtomicBool as StdBool;
 use std::time::Instant;
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::Thread;
 
 /// A mutual exclusion lock.
+///
+/// One mutex is either locked or tried, which models assert. loom's own `try_lock` would not do:
+/// once a thread is about to try, and another gets the lock first, it waits for that one.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T> {
     mutex: loom::sync::Mutex<T>,
-    /// Tells loom that an attempt to lock depends on the unlocking before it, which it does not
-    /// think of by itself: the failure of an attempt would hardly be explored.
-    attempts: AtomicUsize,
+    /// An attempt has succeeded, and its guard lives.
+    tried: AtomicBool,
+    is_tried: StdBool,
 }
 
 /// The right to the data of a [`Mutex`].
 #[derive(Debug)]
 pub(crate) struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    guard: loom::sync::MutexGuard<'a, T>,
-    attempted: bool,
+    /// `None` as it is dropped.
+    guard: Option<loom::sync::MutexGuard<'a, T>>,
+    tried: bool,
 }
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self { mutex: loom::sync::Mutex::new(value), attempts: AtomicUsize::new(0) }
+        Self {
+            mutex: loom::sync::Mutex::new(value),
+            tried: AtomicBool::new(false),
+            is_tried: StdBool::new(false),
+        }
     }
 
     pub(crate) fn into_inner(self) -> T {
@@ -44,14 +52,20 @@ impl<T> Mutex<T> {
 
     #[track_caller]
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard { mutex: self, guard: self.mutex.lock().unwrap(), attempted: false }
+        assert!(!self.is_tried.load(Ordering::Relaxed), "a mutex that is tried is locked");
+        MutexGuard { mutex: self, guard: Some(self.mutex.lock().unwrap()), tried: false }
     }
 
+    /// Fails, as parking_lot's may, where the last unlocking is not seen yet.
     #[track_caller]
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
-        let guard = self.mutex.try_lock().ok()?;
-        Some(MutexGuard { mutex: self, guard, attempted: true })
+        self.is_tried.store(true, Ordering::Relaxed);
+        if self.tried.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        self.tried.compare_exchange(false, true, acquire, relaxed).ok()?;
+        Some(MutexGuard { mutex: self, guard: Some(self.mutex.lock().unwrap()), tried: true })
     }
 }
 
@@ -59,20 +73,21 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.guard
+        self.guard.as_ref().expect("it is not dropped")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        &mut self.guard
+        self.guard.as_mut().expect("it is not dropped")
     }
 }
 
 impl<T> Drop for MutexGuard<'_, T> {
     fn drop(&mut self) {
-        if self.attempted && !std::thread::panicking() {
-            self.mutex.attempts.fetch_add(1, Ordering::Relaxed);
+        drop(self.guard.take());
+        if self.tried && !std::thread::panicking() {
+            self.mutex.tried.store(false, Ordering::Release);
         }
     }
 }

@@ -235,6 +235,11 @@ impl Endpoint {
         unsafe { BorrowedFd::borrow_raw(self.0) }
     }
 
+    /// Whether the poller reports on it.
+    pub(crate) fn is_registered(&self) -> bool {
+        SYSTEM.state.lock().sockets[self.0 as usize].key.is_some()
+    }
+
     /// The peer sends.
     pub(crate) fn arrive(&self, bytes: usize) {
         self.change(|socket| socket.bytes += bytes);

@@ -409,6 +409,7 @@ impl<J: Job> Pool<J> {
 
     /// Accounts for a thread that ends now, and joins the one that ended before it.
     fn leave(&self, place: usize) {
+        CURRENT.with(|pool| pool.set(0));
         let mut state = self.shared.state.lock();
         if seeded::is("blocking: a leaving thread counts as alive") {
             state.alive -= 1;
@@ -483,6 +484,10 @@ fn contain(f: impl FnOnce()) {
 /// Joins a thread that has left the pool and is about to end.
 fn join(handle: Option<thread::JoinHandle<()>>) {
     if let Some(handle) = handle {
+        if handle.thread().id() == thread::current().id() {
+            // A destructor of that thread ends the pool: nobody is left to wait for it.
+            return;
+        }
         // Its panics are contained; there is nothing to hand on.
         let _ = handle.join();
     }

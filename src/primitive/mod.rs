@@ -28,5 +28,5 @@ pub(crate) use std::sync::atomic::AtomicU64 as PlainCounter;
 /// Threads and what a spinning thread calls.
 pub(crate) mod thread {
     pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::thread::{Builder, JoinHandle, yield_now};
+    pub(crate) use std::thread::{Builder, JoinHandle, current, yield_now};
 }

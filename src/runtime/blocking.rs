@@ -9,7 +9,7 @@ use crate::blocking::{Config, Job, Pool};
 use crate::primitive::Arc;
 use crate::task::cell::Header;
 use crate::task::owned::Owned;
-use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
+use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook, budget};
 
 use super::context;
 use super::handle::Inner;
@@ -80,6 +80,7 @@ impl<F: FnOnce() -> R, R> Future for Call<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
         let f = self.0.take().expect("a closure is polled once");
+        budget::lift();
         Poll::Ready(f())
     }
 }
@@ -122,7 +123,9 @@ where
     let closure = Closure { task, inner: Arc::clone(inner) };
     if let Err(rejected) = inner.pool.spawn(closure) {
         if let Some(error) = rejected.error {
-            eprintln!("tenter: no thread for a blocking closure, which is cancelled: {error}");
+            super::print(format_args!(
+                "no thread for a blocking closure, which is cancelled: {error}"
+            ));
         }
         rejected.job.cancel();
     }

@@ -234,18 +234,18 @@ fn invalid(text: String) -> io::Error {
 
 fn print_blocked(poll: &BlockedPoll<'_>) {
     let header = poll.task.header();
-    eprintln!(
+    super::print(format_args!(
         "task {} {} has kept worker {} from other tasks for {} ms: put what blocks, or computes \
          for long, into `spawn_blocking`",
         header.id(),
         header.place(),
         poll.worker,
         poll.lasted.as_millis()
-    );
+    ));
 }
 
 fn print_unobserved(failure: &Unobserved<'_>) {
-    eprintln!("{failure}");
+    super::print(format_args!("{failure}"));
 }
 
 impl fmt::Debug for Builder {

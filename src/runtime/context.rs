@@ -138,6 +138,14 @@ pub(super) fn enter_own(inner: &Arc<Inner>) -> OwnGuard<'_> {
     OwnGuard { id, before, _inner: inner, _not_send: PhantomData }
 }
 
+/// [`enter_own`], unless `inner` is the current runtime as it is.
+pub(super) fn enter_own_again(inner: &Arc<Inner>) -> Option<OwnGuard<'_>> {
+    match CURRENT.with(Cell::get) {
+        Current::Own(pointer) if ptr::eq(pointer, &raw const **inner) => None,
+        _ => Some(enter_own(inner)),
+    }
+}
+
 /// On the stack of a thread of the runtime: never leaked, so the entry can be a pointer.
 pub(super) struct OwnGuard<'a> {
     id: Option<u64>,

@@ -102,7 +102,8 @@ impl Handle {
              it. Use `.await` here, or call `block_on` inside `spawn_blocking`"
         );
         let _entered = context::enter_own(&self.inner);
-        scheduler::guest::block_on(&self.inner.shared, future)
+        let enter = || context::enter_own_again(&self.inner);
+        scheduler::guest::block_on(&self.inner.shared, future, enter)
     }
 
     /// Makes this the runtime that [`tenter::spawn`](crate::spawn) and the like use on this

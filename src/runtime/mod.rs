@@ -12,7 +12,7 @@ mod shutdown;
 mod spawn;
 mod threads;
 
-use std::io;
+use std::io::{self, Write};
 use std::time::Duration;
 
 pub use crate::task::Unobserved;
@@ -25,6 +25,12 @@ pub use shutdown::ShutdownReport;
 use crate::task::JoinHandle;
 
 pub use spawn::{run, spawn, spawn_blocking, yield_now};
+
+/// Prints a line on standard error, if that can be written to.
+fn print(line: std::fmt::Arguments<'_>) {
+    // Not `eprintln!`, which panics where standard error is closed or full.
+    let _unwritten = writeln!(io::stderr(), "{line}");
+}
 
 /// A runtime: worker threads, a driver for I/O and time, and a pool for work that may block.
 ///

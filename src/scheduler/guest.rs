@@ -17,32 +17,37 @@ use super::{Core, Shared, Worker, context};
 
 /// Runs `future` to its end on this thread, which runs tasks meanwhile.
 ///
-/// The caller has made sure that the thread is not a worker already.
-pub(crate) fn block_on<F: Future>(shared: &Arc<Shared>, future: F) -> F::Output {
+/// The caller has made sure that the thread is not a worker already. While tasks run, the thread
+/// holds what `enter` gives: whatever the main future has entered, tasks are in their runtime.
+pub(crate) fn block_on<F: Future, G>(
+    shared: &Arc<Shared>,
+    future: F,
+    enter: impl Fn() -> G,
+) -> F::Output {
     let core = shared.guest_cores.lock().pop();
     match core {
-        Some(core) => Guest::enter(shared, core).block_on(future),
+        Some(core) => Guest::new(shared, core).block_on(future, enter),
         // More threads than places: this one runs its future and nothing else.
         None => block_on_alone(shared, future),
     }
 }
 
 /// A guest's worker, given back whatever happens to the main future.
-struct Guest {
+struct Guest<G> {
     worker: Option<Worker>,
-    /// Counted in the ledger as running tasks.
-    runs_tasks: Cell<bool>,
+    /// Counted in the ledger as running tasks, and in their runtime.
+    running: Cell<Option<G>>,
     main: std::sync::Arc<Main>,
 }
 
-impl Guest {
-    fn enter(shared: &Arc<Shared>, core: Core) -> Self {
+impl<G> Guest<G> {
+    fn new(shared: &Arc<Shared>, core: Core) -> Self {
         let main = Main::new(Arc::clone(shared), Some(core.index));
         let worker = Some(Worker::new(Arc::clone(shared), core));
-        Self { worker, runs_tasks: Cell::new(false), main }
+        Self { worker, running: Cell::new(None), main }
     }
 
-    fn block_on<F: Future>(&self, future: F) -> F::Output {
+    fn block_on<F: Future>(&self, future: F, enter: impl Fn() -> G) -> F::Output {
         let mut future = pin!(future);
         let waker = Waker::from(std::sync::Arc::clone(&self.main));
         let mut cx = Context::from_waker(&waker);
@@ -60,7 +65,7 @@ impl Guest {
                 }
             }
             if let Some(task) = worker.next() {
-                self.start_running();
+                self.start_running(&enter);
                 worker.execute(task);
                 worker.shared().tell_if_drained();
             } else if !self.main.is_woken() {
@@ -74,15 +79,17 @@ impl Guest {
     }
 
     /// Tasks are run next: this thread stands for a worker (S7).
-    fn start_running(&self) {
-        if !self.runs_tasks.replace(true) {
+    fn start_running(&self, enter: impl Fn() -> G) {
+        let running = self.running.take().unwrap_or_else(|| {
             self.main.shared.idle.start_guest();
-        }
+            enter()
+        });
+        self.running.set(Some(running));
     }
 
     /// Something else is done next: what is left here is for the others (S7).
     fn stop_running(&self) {
-        if self.runs_tasks.replace(false) {
+        if self.running.take().is_some() {
             let shared = &self.main.shared;
             shared.idle.stop_guest();
             if shared.has_work() && !seeded::is("guest: what it leaves is not handed on") {
@@ -92,7 +99,7 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl<G> Drop for Guest<G> {
     fn drop(&mut self) {
         self.stop_running();
         let worker = self.worker.take().expect("taken here only");

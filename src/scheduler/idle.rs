@@ -62,11 +62,12 @@ impl Idle {
         {
             return None;
         }
-        self.pop_sleeper()
+        self.sleeper_to_wake()
     }
 
+    /// The sleeper to wake if nobody searches, no matter how many guests run tasks.
     #[cold]
-    fn pop_sleeper(&self) -> Option<usize> {
+    pub(super) fn sleeper_to_wake(&self) -> Option<usize> {
         let mut sleepers = self.sleepers.lock();
         // ORDERING: Relaxed. A searcher that stops after this load looks again after its own
         // fence (S4), and finds what the caller pushed before the caller's fence.

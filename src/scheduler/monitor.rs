@@ -17,6 +17,7 @@ use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::seeded;
+use crate::task::contain_drop;
 use crate::task::raw::TaskRef;
 
 use super::Shared;
@@ -194,7 +195,9 @@ fn look_at(
         // ORDERING: Relaxed: a sample.
         let running = remote.running.load(Ordering::Relaxed);
         if let Some(task) = shared.owned.find(running) {
-            report(&BlockedPoll { task: &task, worker: index, lasted });
+            let poll = BlockedPoll { task: &task, worker: index, lasted };
+            // Whatever the report does, the monitor goes on.
+            contain_drop(|| report(&poll));
         }
     }
 }
@@ -210,6 +213,10 @@ impl Shared {
         }
         if let Some(task) = self.remotes[index].slot.take() {
             self.push_inject(task);
+        }
+        if index >= self.workers && self.has_work() {
+            // A guest that stands for a worker (S7) and does not work as one.
+            self.notify_despite_guests();
         }
     }
 

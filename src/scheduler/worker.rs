@@ -423,6 +423,13 @@ impl Shared {
         }
     }
 
+    /// [`Shared::notify`], with no regard to guests that stand for workers.
+    pub(super) fn notify_despite_guests(&self) {
+        if let Some(index) = self.idle.sleeper_to_wake() {
+            self.unpark(index);
+        }
+    }
+
     /// Whether the owned list is closed and empty: no task will ever be due again (S5).
     fn is_drained(&self) -> bool {
         // ORDERING: Acquire. Pairs with Release in `Shared::close`: who sees it set sees the

@@ -3,6 +3,9 @@
 //! A future that is always ready would keep its worker for ever. Every leaf future of this crate
 //! (sockets, timers, join handles) spends one unit of the poll's budget; when it is spent they
 //! return Pending and ask to be polled again, behind the other tasks. The idea is tokio's.
+//!
+//! Closures of the blocking pool have no budget. A foreign `block_on` inside a task's poll has the
+//! task's, which is not renewed before that poll ends: such a call blocks a worker anyway.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -82,6 +85,14 @@ pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
 /// Cancel safe: nothing is lost but the unit.
 pub async fn consume_budget() {
     poll_fn(|cx| poll_spend(cx).map(|charge| charge.made_progress())).await;
+}
+
+/// Lifts the budget of what the current thread runs, until the guard that gave it is dropped.
+///
+/// For code that is polled once and has a thread to itself: a budget that is never renewed would
+/// be the end of any `block_on` inside it.
+pub(crate) fn lift() {
+    context::with_budget(|budget| budget.set(Budget::unlimited()));
 }
 
 /// Asks for another poll of the current task, after the tasks that are due already.
