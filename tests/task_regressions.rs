@@ -177,3 +177,26 @@ fn a_standard_error_that_cannot_be_written_to_harms_nobody() {
         });
     });
 }
+
+#[test]
+fn a_task_that_sleeps_after_its_runtime_began_to_shut_down_is_cancelled_and_does_not_panic() {
+    support::within(LIMIT, || {
+        let runtime = support::runtime(1);
+        let handle = runtime.handle().clone();
+        let (started, has_started) = std::sync::mpsc::channel();
+        let (release, is_released) = std::sync::mpsc::channel::<()>();
+        let task = runtime.spawn(async move {
+            started.send(()).unwrap();
+            is_released.recv().unwrap();
+            tenter::time::sleep(Duration::from_secs(3600)).await;
+        });
+        has_started.recv().unwrap();
+        let shutdown = std::thread::spawn(move || runtime.shutdown(Duration::MAX));
+        support::wait_until(|| {
+            handle.spawn(async {}).state() == tenter::task::TaskState::Cancelled
+        });
+        release.send(()).unwrap();
+        assert!(shutdown.join().unwrap().is_clean());
+        assert!(futures_lite::future::block_on(task).unwrap_err().is_cancelled());
+    });
+}

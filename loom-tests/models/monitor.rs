@@ -121,7 +121,6 @@ model! {
 
 model! {
     /// S8, with a real worker: its long poll lasts until the monitor is awake.
-    #[preemptions = 2]
     fn a_worker_that_was_woken_wakes_the_monitor() {
         let runtime = Runtime::asleep(1, 0);
         let signal = Signal::new();
@@ -142,7 +141,6 @@ model! {
 }
 
 model! {
-    #[preemptions = 2]
     fn the_monitor_leaves_with_the_workers() {
         let runtime = Runtime::start(1, 0);
         let shared = Arc::clone(&runtime.shared);
@@ -190,7 +188,7 @@ model! {
 
 model! {
     /// The worker that slept in the driver is in a long poll. What comes then is for the other.
-    #[preemptions = 2]
+    #[preemptions = 1]
     fn what_comes_during_a_long_poll_does_not_wait_for_its_end() {
         let runtime = Runtime::asleep(2, 0);
         loom::stop_exploring();
@@ -202,10 +200,10 @@ model! {
             ends.wait();
         });
         let short = read(&runtime, second, move || done.give());
-        while !(first.is_registered() && second.is_registered() && runtime.is_asleep()) {
+        while !(first.is_registered() && second.is_registered()) {
             thread::yield_now();
         }
-        // The last of them has said that it sleeps; let it do so.
+        // Each worker runs until it sleeps.
         thread::yield_now();
         first.arrive(1);
         begun.wait();
@@ -270,13 +268,14 @@ model! {
         let (shared, runs) = (Arc::clone(&runtime.shared), std::sync::Arc::new(Count::new(0)));
         let counted = std::sync::Arc::clone(&runs);
         let before = runtime.spawn(async move {
-            spawn_on(&shared, async move {
+            let behind = spawn_on(&shared, async move {
                 counted.fetch_add(1, Relaxed);
                 Tracked::new()
-            })
+            });
+            [behind]
         });
         runtime.shared.rescue_slot(0);
-        let behind = block_on(before).unwrap();
+        let [behind] = block_on(before).unwrap();
         assert_eq!(block_on(behind).unwrap().count(), 1);
         assert_eq!(runs.load(Relaxed), 1);
         runtime.end_quietly();

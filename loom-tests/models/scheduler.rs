@@ -202,9 +202,10 @@ model! {
         let shared = Arc::clone(&runtime.shared);
         let closer = spawn(move || shared.close());
         let shared = Arc::clone(&runtime.shared);
-        guest::block_on(&runtime.shared, async move {
+        let main = async move {
             assert!(spawn_on(&shared, std::future::pending::<()>()).await.is_err());
-        }, || ());
+        };
+        guest::block_on(&runtime.shared, main, || ());
         for thread in runtime.threads {
             thread.join().unwrap();
         }
@@ -304,19 +305,20 @@ model! {
         let runtime = Runtime::asleep(1, 1);
         let signal = Signal::new();
         let gate = Gate::new();
-        let main = Gate::wait(&gate);
+        let opened = Gate::wait(&gate);
         let (shared, given) = (Arc::clone(&runtime.shared), Arc::clone(&signal));
-        guest::block_on(&runtime.shared, async move {
+        let main = async move {
             let task = spawn_on(&Arc::clone(&shared), async move {
                 // The second takes the slot, and the first goes to the queue.
                 spawn_on(&shared, async move { given.give() }).detach();
                 spawn_on(&shared, async {}).detach();
                 gate.open();
             });
-            main.await;
+            opened.await;
             signal.wait();
             task.detach();
-        });
+        };
+        guest::block_on(&runtime.shared, main, || ());
         runtime.end_quietly();
     }
     catches "guest: what it leaves is not handed on"

@@ -13,7 +13,7 @@
 //!        └──────────────┴────────────────┘
 //!                       5
 //!
-//! 1 Reactor::register         the first task that has to wait; or `Driver::shut_down`'s refusal
+//! 1 Reactor::register         the first task that has to wait; or `Driver::shutdown`'s refusal
 //! 2 Source::event             the thread that turns; takes the wakers of the direction
 //! 3 Source::wait              a task that found Empty leaves its waker, if it still is
 //! 4 Source::clear, drained    the task whose call found nothing, if no event came since
@@ -27,7 +27,7 @@
 //!
 //! 6 Driver::insert_timer      any thread, into the shard of its worker
 //! 7 Wheel::fire               whoever finds the shard due, not only its worker
-//! 8 Wheel::close              `Driver::shut_down`
+//! 8 Wheel::close              `Driver::shutdown`
 //! 9 Timer::poll, Timer::drop  the owner
 //! ```
 //!

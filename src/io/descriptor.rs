@@ -229,8 +229,8 @@ impl<T: AsFd> Async<T> {
     /// Polls `op`: does it until it returns anything else than [`io::ErrorKind::WouldBlock`], or
     /// registers the task for `interest`.
     ///
-    /// `op` is only called while the descriptor may be ready, and its `WouldBlock` is taken to mean
-    /// that it is not, in any direction of `interest`. A call that a signal interrupted is
+    /// For one direction `op` is only called while the descriptor may be ready, for both on every
+    /// poll; its `WouldBlock` is taken to mean that the descriptor is not ready. A call that a signal interrupted is
     /// repeated. One task is remembered a direction: the last that polled.
     ///
     /// # Errors
@@ -252,11 +252,12 @@ impl<T: AsFd> Async<T> {
     /// [`io::ErrorKind::WouldBlock`] else.
     ///
     /// When `op` itself returns `WouldBlock`, the descriptor counts as not ready until the driver
-    /// hears of it again.
+    /// hears of it again. With an interest in both directions `op` is always done, and what it
+    /// returns changes nothing.
     ///
     /// # Errors
     ///
-    /// Those of `op`, and [`io::ErrorKind::Other`] if the runtime was shut down.
+    /// Those of `op`; for one direction also [`io::ErrorKind::Other`] if the runtime was shut down.
     pub fn try_io<R>(
         &self,
         interest: Interest,

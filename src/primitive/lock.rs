@@ -1,7 +1,7 @@
 //! Mutex and condition variable: parking_lot's, in the shape that loom's can take too.
 //!
-//! Guards go by value through [`Condvar::wait`]. There is no poisoning: user code never runs
-//! under a lock of this crate.
+//! Guards go by value through [`Condvar::wait`]. There is no poisoning: no code of users
+//! runs under a lock that another thread waits for.
 
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::blocking::{Config, Job, Pool};
-use crate::primitive::Arc;
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, PlainCounter};
 use crate::task::cell::Header;
 use crate::task::owned::Owned;
 use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook, budget};
@@ -21,12 +22,19 @@ const SHARDS: usize = 8;
 /// Every closure that has not ended: the scheduler of tasks that are polled once.
 pub(super) struct Closures {
     owned: Owned,
+    /// Closures that were dropped before they ran.
+    cancelled: PlainCounter,
     unobserved: UnobservedHook,
 }
 
 impl Closures {
     pub(super) fn new(unobserved: UnobservedHook) -> Self {
-        Self { owned: Owned::new(SHARDS), unobserved }
+        Self { owned: Owned::new(SHARDS), cancelled: PlainCounter::new(0), unobserved }
+    }
+
+    pub(super) fn cancelled(&self) -> u64 {
+        // ORDERING: Relaxed, a plain counter.
+        self.cancelled.load(Ordering::Relaxed)
     }
 
     pub(super) fn owned(&self) -> &Owned {
@@ -45,6 +53,11 @@ impl Schedule for Closures {
 
     fn release(&self, task: &Header) -> bool {
         self.owned.release(task)
+    }
+
+    fn note_cancelled(&self) {
+        // ORDERING: Relaxed, a plain counter.
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
     fn unobserved_hook(&self) -> UnobservedHook {

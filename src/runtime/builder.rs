@@ -143,7 +143,7 @@ impl Builder {
     /// turns the reports off. Default: 100 ms, with debug assertions 10 ms.
     ///
     /// Such a poll is reported once, on standard error, with the task's name and spawn place.
-    /// The time is measured in steps of 5 ms.
+    /// The time is measured in steps of 5 ms, of 20 ms when the runtime was idle before.
     pub fn blocked_after(&mut self, d: Option<Duration>) -> &mut Self {
         self.blocked_after = d;
         self

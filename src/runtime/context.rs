@@ -128,7 +128,7 @@ pub(super) fn panic_outside() -> ! {
 
 /// Makes `inner` the current runtime of one of its threads, until the guard is dropped.
 pub(super) fn enter_own(inner: &Arc<Inner>) -> OwnGuard<'_> {
-    let pointer: *const Inner = &raw const **inner;
+    let pointer = Arc::as_ptr(inner);
     let before = CURRENT.with(Cell::get);
     let id = push(Entry::Own(pointer));
     if id.is_none() {
@@ -141,7 +141,7 @@ pub(super) fn enter_own(inner: &Arc<Inner>) -> OwnGuard<'_> {
 /// [`enter_own`], unless `inner` is the current runtime as it is.
 pub(super) fn enter_own_again(inner: &Arc<Inner>) -> Option<OwnGuard<'_>> {
     match CURRENT.with(Cell::get) {
-        Current::Own(pointer) if ptr::eq(pointer, &raw const **inner) => None,
+        Current::Own(pointer) if ptr::eq(pointer, Arc::as_ptr(inner)) => None,
         _ => Some(enter_own(inner)),
     }
 }
@@ -198,7 +198,7 @@ impl fmt::Debug for EnterGuard<'_> {
 pub(super) fn is_own_thread(inner: &Arc<Inner>) -> bool {
     let is_own = |entries: &RefCell<Entries>| {
         entries.borrow().list.iter().any(|(_, entry)| match entry {
-            Entry::Own(pointer) => ptr::eq(*pointer, &raw const **inner),
+            Entry::Own(pointer) => ptr::eq(*pointer, Arc::as_ptr(inner)),
             Entry::Entered(_) => false,
         })
     };

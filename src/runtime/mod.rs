@@ -79,8 +79,9 @@ impl Runtime {
 
     /// Runs `future` to its end on this thread, which is a worker meanwhile.
     ///
-    /// While the future waits, the thread runs tasks that were spawned or woken on it. Several
-    /// threads may be in `block_on` of one runtime.
+    /// While the future waits, the thread runs tasks that were spawned or woken on it. Any number
+    /// of threads may be in `block_on` of one runtime; from the fifth on they run their futures
+    /// alone, and what these spawn goes to the workers.
     ///
     /// # Panics
     ///

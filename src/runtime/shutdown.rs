@@ -26,7 +26,7 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// Tasks and queued closures that had not ended when the shutdown began, and have since.
+    /// Tasks, and closures that had not started, that the shutdown cancelled.
     #[must_use]
     pub fn cancelled(&self) -> usize {
         self.cancelled
@@ -56,7 +56,7 @@ impl fmt::Display for ShutdownReport {
 pub(super) fn shutdown(inner: &Arc<Inner>, grace: Option<Duration>) -> ShutdownReport {
     // A grace beyond what the clock can say is as long as it takes.
     let deadline = grace.and_then(|grace| Instant::now().checked_add(grace));
-    let before = live(inner);
+    let before = cancelled(inner);
     inner.closures.owned().close();
     inner.shared.close();
     inner.pool.close();
@@ -66,9 +66,9 @@ pub(super) fn shutdown(inner: &Arc<Inner>, grace: Option<Duration>) -> ShutdownR
         let _closures_ended = inner.pool.wait(deadline);
     }
     let running = TaskInfo::of_all(inner);
-    ShutdownReport { cancelled: before.saturating_sub(running.len()), running }
+    ShutdownReport { cancelled: (cancelled(inner) - before) as usize, running }
 }
 
-fn live(inner: &Inner) -> usize {
-    inner.shared.owned().len() + inner.closures.owned().len()
+fn cancelled(inner: &Inner) -> u64 {
+    inner.shared.cancelled() + inner.closures.cancelled()
 }

@@ -36,8 +36,8 @@ pub fn run<F: Future>(future: F) -> io::Result<F::Output> {
 /// Spawns `future` onto the current runtime and returns a handle to its output.
 ///
 /// The task is due at once, awaited or not. Dropping the handle detaches the task;
-/// [`JoinHandle::abort`] cancels it. After a shutdown began, the future is dropped and the
-/// handle reports that the task was cancelled.
+/// [`JoinHandle::abort`] cancels it. After a shutdown began, the future is dropped at
+/// once, on this thread, and the handle reports that the task was cancelled.
 ///
 /// # Panics
 ///

@@ -147,12 +147,14 @@ fn run_worker(handle: &Handle, settings: &Settings, core: Core) {
 fn run_monitor(handle: &Handle, settings: &Settings) {
     let inner = handle.inner();
     let _leaving = Leaving(&inner.threads);
+    // It turns the driver, and so calls wakers, which may be anybody's.
+    let _entered = context::enter_own(inner);
     monitor::run(&inner.shared, settings.blocked_after, &settings.blocked);
 }
 
 fn call(callback: Option<&Callback>) {
     if let Some(f) = callback {
         // The panic was printed by the panic hook; the thread goes on.
-        let _contained = task::contain(|| f());
+        task::contain_drop(|| f());
     }
 }

@@ -13,6 +13,7 @@ use crate::primitive::{Arc, seeded};
 use crate::task::context::enter_main;
 
 use super::park::Parker;
+use super::worker::AbortOnUnwind;
 use super::{Core, Shared, Worker, context};
 
 /// Runs `future` to its end on this thread, which runs tasks meanwhile.
@@ -66,7 +67,9 @@ impl<G> Guest<G> {
             }
             if let Some(task) = worker.next() {
                 self.start_running(&enter);
+                let unwinding = AbortOnUnwind;
                 worker.execute(task);
+                std::mem::forget(unwinding);
                 worker.shared().tell_if_drained();
             } else if !self.main.is_woken() {
                 self.stop_running();

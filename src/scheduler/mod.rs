@@ -7,7 +7,7 @@
 //!
 //! | place | who puts | who takes |
 //! |---|---|---|
-//! | LIFO slot | its worker: a wake or spawn by the task that runs | its worker, next |
+//! | LIFO slot | its worker: a wake or spawn by the task that runs | its worker, next; the monitor, when that takes long |
 //! | local queue | its worker: what was in the slot, what yields, what I/O woke | its worker, thieves by halves |
 //! | inject queue | every other thread | any worker |
 //!
@@ -60,6 +60,7 @@ mod rng;
 pub(crate) mod shutdown;
 pub(crate) mod worker;
 
+use std::marker::PhantomPinned;
 use std::ptr::NonNull;
 
 use crossbeam_utils::CachePadded;
@@ -95,8 +96,13 @@ pub(crate) struct Shared {
     /// Threads that are no workers and are pushing a woken task (S6).
     visitors: CachePadded<AtomicUsize>,
     unobserved: UnobservedHook,
+    /// Visitors use `&Shared` while its `Drop` waits for them with `&mut Shared`. Only a type that
+    /// is not `Unpin` may be reached by others beside an exclusive reference.
+    _visited: PhantomPinned,
     /// Tasks pushed to the inject queue.
     injected: PlainCounter,
+    /// Tasks that were dropped before they were done.
+    cancelled: PlainCounter,
     /// The driver's time when a worker last began to turn it or came back from it, in
     /// nanoseconds: busy workers look at it to share the turns.
     turned_at: PlainCounter,
@@ -194,7 +200,9 @@ impl Shared {
             closing: AtomicBool::new(false),
             visitors: CachePadded::new(AtomicUsize::new(0)),
             unobserved,
+            _visited: PhantomPinned,
             injected: PlainCounter::new(0),
+            cancelled: PlainCounter::new(0),
             turned_at: PlainCounter::new(0),
         });
         (shared, cores)
@@ -303,6 +311,12 @@ impl Shared {
         self.injected.load(Ordering::Relaxed)
     }
 
+    /// Tasks that were dropped before they were done.
+    pub(crate) fn cancelled(&self) -> u64 {
+        // ORDERING: Relaxed, a plain counter.
+        self.cancelled.load(Ordering::Relaxed)
+    }
+
     /// Tasks in the inject queue, in the local queues and in the slots.
     pub(crate) fn queued(&self) -> usize {
         let local = |remote: &Remote| remote.stealer.len() + usize::from(!remote.slot.is_empty());
@@ -330,6 +344,11 @@ impl Schedule for Shared {
     #[inline]
     fn release(&self, task: &task::cell::Header) -> bool {
         self.owned.release(task)
+    }
+
+    fn note_cancelled(&self) {
+        // ORDERING: Relaxed, a plain counter; read after the workers were joined.
+        self.cancelled.fetch_add(1, Ordering::Relaxed);
     }
 
     fn unobserved_hook(&self) -> UnobservedHook {

@@ -191,9 +191,13 @@ fn look_at(
     shared.rescue_slot(index);
     let lasted = sight.since.elapsed();
     if blocked_after.is_some_and(|limit| lasted >= limit) && !sight.is_reported {
-        sight.is_reported = true;
-        // ORDERING: Relaxed: a sample.
+        // ORDERING: Relaxed: samples. The worker writes the id before it counts the poll, so the
+        // id belongs to this poll or to the next; if the count has not moved, to this one.
         let running = remote.running.load(Ordering::Relaxed);
+        if remote.counters.polls.load(Ordering::Relaxed) != polls {
+            return;
+        }
+        sight.is_reported = true;
         if let Some(task) = shared.owned.find(running) {
             let poll = BlockedPoll { task: &task, worker: index, lasted };
             // Whatever the report does, the monitor goes on.

@@ -1,8 +1,10 @@
 //! How a thread sleeps: in the driver if nobody else does, else on its own condition variable.
 //!
 //! ```text
-//!            1                     3
-//!   EMPTY ──────► IN_DRIVER ──────────────► NOTIFIED ──► EMPTY
+//!            1            5
+//!   EMPTY ──────► IN_DRIVER ──► EMPTY
+//!     │               │            3
+//!     │               └───────────────────► NOTIFIED ──► EMPTY
 //!     │   2                        3           ▲      4
 //!     ├─────────► ON_CONDVAR ─────────────────►│
 //!     └────────────────────────────────────────┘ 3
@@ -10,6 +12,7 @@
 //! 1, 2 Parker::park    its thread, before it sleeps; fails if it is NOTIFIED already
 //! 3    Parker::unpark  any thread: one token, never lost; wakes where the state says
 //! 4    Parker::park    its thread: takes the token
+//! 5    Parker::park    its thread: an event or a timer ended its turn
 //! ```
 
 use crate::driver::Driver;

@@ -41,7 +41,7 @@ struct Pace {
 
 /// User code runs under `catch_unwind`. A panic that gets past it is a bug of this crate, and the
 /// tasks of a worker that is gone would wait for ever: better to end with a message.
-struct AbortOnUnwind;
+pub(super) struct AbortOnUnwind;
 
 impl Drop for AbortOnUnwind {
     fn drop(&mut self) {
@@ -423,7 +423,8 @@ impl Shared {
         }
     }
 
-    /// [`Shared::notify`], with no regard to guests that stand for workers.
+    /// [`Shared::notify`], with no regard to guests that stand for workers. Without the fence: the
+    /// monitor, whose call this is, comes again in a tick.
     pub(super) fn notify_despite_guests(&self) {
         if let Some(index) = self.idle.sleeper_to_wake() {
             self.unpark(index);

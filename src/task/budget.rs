@@ -34,21 +34,24 @@ impl Budget {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Charge {
-    before: Cell<Budget>,
+    /// A unit was taken, and nothing was done for it yet.
+    is_owed: Cell<bool>,
 }
 
 impl Charge {
     /// The leaf did something: the unit is spent.
     pub(crate) fn made_progress(&self) {
-        self.before.set(Budget::unlimited());
+        self.is_owed.set(false);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        let before = self.before.get();
-        if before.0.is_some() {
-            context::with_budget(|budget| budget.set(before));
+        if self.is_owed.get() {
+            context::with_budget(|budget| {
+                // Not back to what it was: leaves inside this one may have spent some since.
+                budget.set(Budget(budget.get().0.map(|left| left.saturating_add(1))));
+            });
         }
     }
 }
@@ -56,18 +59,15 @@ impl Drop for Charge {
 /// Takes a unit of the budget, or arranges for the task to be polled again later.
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
-    let before = context::with_budget(|budget| {
-        let before = budget.get();
-        if let Some(left) = before.0 {
-            if left == 0 {
-                return None;
-            }
-            budget.set(Budget(Some(left - 1)));
+    let charge = context::with_budget(|budget| {
+        let left = budget.get().0;
+        if let Some(left) = left {
+            budget.set(Budget(Some(left.checked_sub(1)?)));
         }
-        Some(before)
+        Some(Charge { is_owed: Cell::new(left.is_some()) })
     });
-    match before {
-        Some(before) => Poll::Ready(Charge { before: Cell::new(before) }),
+    match charge {
+        Some(charge) => Poll::Ready(charge),
         None => {
             yield_behind_others(cx);
             Poll::Pending
@@ -87,7 +87,8 @@ pub async fn consume_budget() {
     poll_fn(|cx| poll_spend(cx).map(|charge| charge.made_progress())).await;
 }
 
-/// Lifts the budget of what the current thread runs, until the guard that gave it is dropped.
+/// Lifts the budget of what the current thread runs, until the [`Entered`](context::Entered) that
+/// gave it is dropped.
 ///
 /// For code that is polled once and has a thread to itself: a budget that is never renewed would
 /// be the end of any `block_on` inside it.

@@ -57,6 +57,11 @@ fn with_current<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
     Some(f(header))
 }
 
+/// Whether this thread is running a task that was aborted: it ends when its poll returns Pending.
+pub(crate) fn is_aborted() -> bool {
+    with_current(|header| header.state.load().is_aborted()).unwrap_or(false)
+}
+
 /// The task that this thread is running, or null: for comparing, not for touching.
 pub(super) fn current() -> *const Header {
     CONTEXT.with(|context| context.task.get())

@@ -90,7 +90,8 @@ const _: () = assert!(align_of::<Header>() > TAKEN);
 // SAFETY: the pointer stops the auto traits. The handle moves a `T` out of the task, which needs
 // `T: Send`; T3 and T6 hand the stage and the waker field over between runner and handle.
 unsafe impl<T: Send> Send for JoinHandle<T> {}
-// SAFETY: through `&JoinHandle` only the state word, the id and the place are reached.
+// SAFETY: through `&JoinHandle` only the state word, the id and the place are reached, and the
+// queue by `abort`, whose verdict orders that (T1).
 unsafe impl<T: Send> Sync for JoinHandle<T> {}
 
 impl<T> Unpin for JoinHandle<T> {}

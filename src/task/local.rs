@@ -109,7 +109,9 @@ impl<'a, T: 'static> Swapped<'a, T> {
 
     #[track_caller]
     fn new(key: &'static LocalKey<T>, other: &'a mut Option<T>) -> Self {
-        Self::try_new(key, other).expect("a task local is given a value while `with` borrows it")
+        Self::try_new(key, other).expect(
+            "a task local is given a value while `with` borrows it, or on a thread that is ending",
+        )
     }
 }
 

@@ -30,6 +30,15 @@ struct Shard {
 // the tasks in it (T8), and `Notified` can be sent.
 unsafe impl Send for Shard {}
 
+impl Shard {
+    /// The tasks in the list, for as long as the lock is held.
+    fn iter(&self) -> impl Iterator<Item = NonNull<Header>> + '_ {
+        // SAFETY: T8 and T4: `self` is borrowed from the lock's guard, and bound tasks are live.
+        let next = |&at: &NonNull<Header>| unsafe { with_links(at, |links| links.next) };
+        std::iter::successors(self.first, next)
+    }
+}
+
 impl Owned {
     /// A list with `shards` locks.
     pub(crate) fn new(shards: usize) -> Self {
@@ -96,16 +105,10 @@ impl Owned {
     /// none while `f` runs.
     pub(crate) fn for_each(&self, mut f: impl FnMut(TaskRef)) {
         for shard in &self.shards {
-            let mut tasks = Vec::new();
             let guard = shard.lock();
-            let mut at = guard.first;
-            // Ends: the list is finite and locked.
-            while let Some(pointer) = at {
-                // SAFETY: 1: the shard's lock is held, and the list holds a count.
-                tasks.push(unsafe { TaskRef::new(pointer) });
-                // SAFETY: T8 and T4.
-                at = unsafe { with_links(pointer, |links| links.next) };
-            }
+            // SAFETY: 1: the shard's lock is held, and the list holds a count.
+            let tasks = guard.iter().map(|pointer| unsafe { TaskRef::new(pointer) });
+            let tasks: Vec<_> = tasks.collect();
             drop(guard);
             tasks.into_iter().for_each(&mut f);
         }
@@ -113,13 +116,15 @@ impl Owned {
 
     /// The task with this id, if it is in the list.
     pub(crate) fn find(&self, id: u64) -> Option<TaskRef> {
-        let mut found = None;
-        self.for_each(|task| {
-            if task.header().id().as_u64() == id {
-                found = Some(task);
-            }
-        });
-        found
+        self.shards.iter().find_map(|shard| {
+            let guard = shard.lock();
+            guard
+                .iter()
+                // SAFETY: T4: the shard's lock is held, and the list holds a count.
+                .find(|pointer| unsafe { pointer.as_ref() }.id().as_u64() == id)
+                // SAFETY: 1: as above.
+                .map(|pointer| unsafe { TaskRef::new(pointer) })
+        })
     }
 
     /// Aborts every task in the list.

@@ -26,6 +26,9 @@ pub(crate) trait Schedule: Sync + 'static {
     /// with it, is the answer.
     fn release(&self, task: &Header) -> bool;
 
+    /// A task of this scheduler was dropped before it was done.
+    fn note_cancelled(&self) {}
+
     /// Whom to tell of a failure that nobody looks at.
     fn unobserved_hook(&self) -> UnobservedHook;
 }

@@ -15,7 +15,7 @@ use super::state::{Outcome, ToComplete, ToIdle, ToRunning};
 use super::waker;
 
 /// Runs `f`, which is user code or may call some, and keeps its panic from the worker.
-pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
+fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(f))
 }
 
@@ -46,9 +46,6 @@ pub(super) unsafe fn run<F: Future, S: Schedule>(header: NonNull<Header>) {
             Polled::Ended(outcome) => outcome,
             Polled::Pending { yielded } => match state.transition_to_idle(yielded) {
                 ToIdle::Idle => return,
-                // SAFETY: the verdict says that our count was the last. An unbound task that
-                // was never finished still has its future; bound ones have the list's count.
-                ToIdle::Free => unreachable!("T4: the owned list holds a count of a live task"),
                 ToIdle::Renotified => {
                     // SAFETY: 1, and the task is not complete (T5).
                     let scheduler = unsafe { scheduler::<S>(header) };
@@ -86,9 +83,9 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Polled {
     // SAFETY: the runner's count outlives the waker, which is not dropped (ManuallyDrop).
     let waker = unsafe { waker::borrowed(header) };
     let mut cx = Context::from_waker(&waker);
-    // SAFETY: 1 and 2.
-    let stage = unsafe { stage::<F>(header) };
     let polled = contain(|| {
+        // SAFETY: 1 and 2.
+        let stage = unsafe { stage::<F>(header) };
         // SAFETY: 2: the stage is ours, and a task that is not complete holds its future.
         let future = unsafe { &mut stage.future };
         // SAFETY: the cell does not move, and the future is dropped where it is.
@@ -105,7 +102,8 @@ unsafe fn poll<F: Future, S: Schedule>(header: NonNull<Header>) -> Polled {
     let (payload, output, second) = match (ended, dropped) {
         (Ok(output), Ok(())) => {
             // The future is dropped, so nothing is overwritten.
-            *stage = Stage { output: ManuallyDrop::new(output) };
+            // SAFETY: 1 and 2.
+            *unsafe { stage::<F>(header) } = Stage { output: ManuallyDrop::new(output) };
             return Polled::Ended(Outcome::Returned);
         }
         (Ok(output), Err(payload)) => (payload, Some(output), None),
@@ -130,7 +128,11 @@ unsafe fn cancel<F: Future, S: Schedule>(header: NonNull<Header>) -> Outcome {
     let dropped = unsafe { drop_future::<F>(header) };
     drop(entered);
     match dropped {
-        Ok(()) => Outcome::Cancelled,
+        Ok(()) => {
+            // SAFETY: 1, and the task is not complete (T5).
+            unsafe { scheduler::<S>(header) }.note_cancelled();
+            Outcome::Cancelled
+        }
         // SAFETY: 1 and 2, and the stage is empty.
         Err(payload) => unsafe { store_panic::<F, S>(header, payload) },
     }

@@ -83,6 +83,10 @@ impl Snapshot {
         self.has(NOTIFIED)
     }
 
+    pub(crate) fn is_aborted(self) -> bool {
+        self.has(ABORTED)
+    }
+
     pub(crate) fn has_join_waker(self) -> bool {
         self.has(JOIN_WAKER)
     }
@@ -142,8 +146,6 @@ pub(crate) enum ToRunning {
 pub(crate) enum ToIdle {
     /// The runner's count is gone and with it the runner's right to the cell.
     Idle,
-    /// The runner's count was the last: free the cell.
-    Free,
     /// The runner's count is the new `Notified`'s: queue it.
     Renotified,
     /// Aborted while it ran; still Running: drop the future and complete as cancelled.
@@ -258,8 +260,8 @@ impl State {
             if yielded || (now.is_notified() && !seeded::is("task: drop the renotified verdict")) {
                 return (ToIdle::Renotified, now.without(RUNNING).with(NOTIFIED));
             }
-            let verdict = if now.is_last() { ToIdle::Free } else { ToIdle::Idle };
-            (verdict, now.without(RUNNING).without_counts(1))
+            debug_assert!(!now.is_last(), "T4: the owned list holds a count: {now:?}");
+            (ToIdle::Idle, now.without(RUNNING).without_counts(1))
         })
     }
 

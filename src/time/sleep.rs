@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::driver::{Closed, Driver, Timer};
 use crate::runtime::Handle;
-use crate::task::budget;
+use crate::task::{budget, context};
 
 use super::after;
 
@@ -126,6 +126,10 @@ impl Sleep {
             },
         };
         if let Err(Closed) = ready!(polled) {
+            if context::is_aborted() {
+                // The shutdown that closed the timers has aborted this task: it ends here.
+                return Poll::Pending;
+            }
             panic_closed();
         }
         self.state = State::Elapsed;
