@@ -224,10 +224,8 @@ impl Shared {
         }
     }
 
-    /// Turns the driver if it was left alone for a tick: whoever should is in a long poll. If
-    /// somebody sleeps in it, it learns of timers that whoever set them forgot to tell of.
+    /// Turns the driver if it was left alone for a tick: whoever should is in a long poll.
     fn rescue_driver(&self) {
-        self.driver.check_sleeper();
         let now = self.driver.now();
         // ORDERING: Relaxed: an old value costs a turn too many.
         let alone_ns = now.saturating_sub(self.turned_at.load(Ordering::Relaxed));

@@ -154,8 +154,8 @@ impl Worker {
     fn turn_if_due(&self, now: u64) {
         let driver = self.shared.driver();
         if self.is_guest() {
-            // Not for guests to turn (S9), but their timers are for someone to fire.
-            return driver.check_sleeper();
+            // Not for guests to turn (S9): whoever set a timer told the one who sleeps in it.
+            return;
         }
         let turned_at = &self.shared.turned_at;
         // ORDERING: Relaxed, here and below: too old a time costs one turn too many.
@@ -323,12 +323,11 @@ impl Worker {
         self.pace.looked_at.set(now);
     }
 
-    /// Sleeps as a guest: never in the driver (S9), which learns of this thread's timers.
+    /// Sleeps as a guest: never in the driver (S9).
     pub(super) fn sleep_as_guest(&self) {
         let remote = self.remote();
         bump(&remote.counters.parks);
         remote.set_awake(false);
-        self.shared.driver().check_sleeper();
         if seeded::is("guest: it sleeps in the driver") {
             remote.parker.park(self.shared.driver());
         } else {
