@@ -316,9 +316,12 @@ impl Turn<'_> {
 pub(crate) fn wake_all(wakers: &mut Vec<Waker>) -> usize {
     let woken = wakers.len();
     for waker in wakers.drain(..) {
+        // The panic hook has reported it. Dropping the payload is the user's code again, and what
+        // that panics with could go on like this for ever.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            // The hook has reported it. The payload is not dropped: that is user code again.
-            std::mem::forget(payload);
+            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(second);
+            }
         }
     }
     wakers.shrink_to(WAKERS_KEPT);

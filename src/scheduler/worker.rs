@@ -49,9 +49,9 @@ impl Drop for AbortOnUnwind {
     }
 }
 
-/// How long a busy worker may go without looking at the inject queue and the driver: the time
+/// How long a busy worker may go without looking at the inject queue and the driver, the time
 /// that fast polls are measured against.
-const LOOK_EVERY_NS: u64 = 100_000;
+const LOOK_EVERY_NS: u64 = 400_000;
 
 /// A sleep of less than this is a nap.
 const NAP_NS: u64 = 50_000;
