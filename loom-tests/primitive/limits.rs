@@ -10,6 +10,3 @@ pub(crate) const FOREIGN_SHARDS: usize = 1;
 
 /// For models: items that one queue can take in one run.
 pub(crate) const QUEUE_SLOTS: usize = 6;
-
-/// Lingering is waiting, of which a model wants none.
-pub(crate) const LINGER_LOOKS: u32 = 0;

@@ -17,6 +17,3 @@ pub(crate) const ID_BLOCK: u64 = 1024;
 
 /// Shards of the owned list for tasks that are spawned by threads which are no workers.
 pub(crate) const FOREIGN_SHARDS: usize = 8;
-
-/// Looks at the queues of a worker that lingers before it sleeps: some microseconds.
-pub(crate) const LINGER_LOOKS: u32 = 32;

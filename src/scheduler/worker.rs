@@ -24,8 +24,6 @@ pub(crate) struct Worker {
     turning: Cell<bool>,
     /// Tasks in a row that came from the slot.
     slot_run: Cell<u32>,
-    /// The last sleep was a nap: somebody ended it soon, to have this worker search.
-    napped: Cell<bool>,
     pace: Pace,
 }
 
@@ -53,11 +51,6 @@ impl Drop for AbortOnUnwind {
 /// that fast polls are measured against.
 const LOOK_EVERY_NS: u64 = 400_000;
 
-/// A sleep of less than this is a nap.
-const NAP_NS: u64 = 50_000;
-/// Spins before each look of a worker that lingers.
-const LINGER_SPINS: u32 = 8;
-
 impl Worker {
     /// Makes the calling thread's worker out of a core.
     pub(crate) fn new(shared: Arc<Shared>, core: Core) -> Self {
@@ -68,7 +61,6 @@ impl Worker {
             searching: Cell::new(false),
             turning: Cell::new(false),
             slot_run: Cell::new(0),
-            napped: Cell::new(false),
             pace: Pace {
                 countdown: Cell::new(limits::LOOK_INTERVAL),
                 interval: Cell::new(limits::LOOK_INTERVAL),
@@ -238,24 +230,11 @@ impl Worker {
             if let Some(task) = self.pop_inject() {
                 return Some(task);
             }
-            if !contended && !self.linger() {
+            if !contended {
                 return None;
             }
             crate::primitive::thread::spin_loop();
         }
-    }
-
-    /// Goes on looking for a moment instead of taking another nap: where work comes and goes
-    /// faster than a thread falls asleep and wakes, sleeping costs more than it saves, on both
-    /// sides. Whether there is work.
-    fn linger(&self) -> bool {
-        self.napped.replace(false)
-            && (0..limits::LINGER_LOOKS).any(|_| {
-                for _ in 0..LINGER_SPINS {
-                    crate::primitive::thread::spin_loop();
-                }
-                self.shared.has_work()
-            })
     }
 
     /// Is counted as searching, if it is not yet.
@@ -273,7 +252,6 @@ impl Worker {
             shared.tell_if_drained();
             return false;
         }
-        let lay_down = shared.driver().now();
         shared.idle.announce(self.core.index, self.searching.replace(false));
         let found = !seeded::is("idle: no second look") && shared.has_work();
         if !found && !shared.is_drained() {
@@ -291,7 +269,6 @@ impl Worker {
             // Somebody woke this worker to search, and counted it.
             self.searching.set(true);
             self.note_woken();
-            self.napped.set(self.pace.looked_at.get().saturating_sub(lay_down) < NAP_NS);
         }
         true
     }
