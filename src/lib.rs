@@ -77,13 +77,16 @@ mod primitive;
 mod driver;
 pub mod task;
 
+#[forbid(unsafe_code)]
 mod blocking;
 mod scheduler;
 
 pub mod runtime;
 
 pub mod io;
+#[forbid(unsafe_code)]
 pub mod net;
+#[forbid(unsafe_code)]
 pub mod time;
 
 pub use runtime::{Builder, Handle, Runtime, run, spawn, spawn_blocking, yield_now};

@@ -69,10 +69,14 @@ use crate::primitive::poller::{Clock, Events, nanos};
 use crate::primitive::seeded;
 
 mod reactor;
+#[forbid(unsafe_code)]
 mod registration;
 mod shard;
+#[forbid(unsafe_code)]
 mod source;
+#[forbid(unsafe_code)]
 mod timer;
+#[forbid(unsafe_code)]
 mod timers;
 
 pub(crate) use registration::{Readiness, Registration};

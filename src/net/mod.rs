@@ -42,8 +42,6 @@
 //! # }
 //! ```
 
-#![forbid(unsafe_code)]
-
 mod addrs;
 mod backoff;
 mod forward;

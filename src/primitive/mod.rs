@@ -4,11 +4,15 @@
 //! nowhere else. The models compile the same rooms on another half of this seam, with the same
 //! names on loom's types, so that what is checked is what is shipped.
 
+#[forbid(unsafe_code)]
 pub(crate) mod cell;
+#[forbid(unsafe_code)]
 pub(crate) mod deque;
+#[forbid(unsafe_code)]
 pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod poller;
+#[forbid(unsafe_code)]
 pub(crate) mod seeded;
 
 pub(crate) use std::sync::Arc;

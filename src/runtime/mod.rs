@@ -4,12 +4,18 @@
 //! step, is in `shutdown.rs`.
 
 mod blocking;
+#[forbid(unsafe_code)]
 mod builder;
 pub(crate) mod context;
+#[forbid(unsafe_code)]
 mod handle;
+#[forbid(unsafe_code)]
 mod metrics;
+#[forbid(unsafe_code)]
 mod shutdown;
+#[forbid(unsafe_code)]
 mod spawn;
+#[forbid(unsafe_code)]
 mod threads;
 
 use std::io::{self, Write};

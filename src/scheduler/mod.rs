@@ -51,13 +51,20 @@
 //!   only workers turn the driver for long: guests come and go, and the monitor looks back.
 
 pub(crate) mod context;
+#[forbid(unsafe_code)]
 pub(crate) mod guest;
+#[forbid(unsafe_code)]
 pub(crate) mod idle;
+#[forbid(unsafe_code)]
 pub(crate) mod monitor;
+#[forbid(unsafe_code)]
 pub(crate) mod park;
 mod queue;
+#[forbid(unsafe_code)]
 mod rng;
+#[forbid(unsafe_code)]
 pub(crate) mod shutdown;
+#[forbid(unsafe_code)]
 pub(crate) mod worker;
 
 use std::marker::PhantomPinned;

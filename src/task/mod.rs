@@ -47,17 +47,23 @@
 //!   who drops the last count.
 //! - **T8** The links of the owned list are touched under the lock of the task's shard only.
 
+#[forbid(unsafe_code)]
 pub(crate) mod budget;
+#[forbid(unsafe_code)]
 mod builder;
 pub(crate) mod cell;
 pub(crate) mod context;
+#[forbid(unsafe_code)]
 mod error;
+#[forbid(unsafe_code)]
 mod id;
 mod join;
+#[forbid(unsafe_code)]
 mod local;
 pub(crate) mod owned;
 pub(crate) mod raw;
 mod run;
+#[forbid(unsafe_code)]
 pub(crate) mod state;
 mod waker;
 
