@@ -5,6 +5,8 @@
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+#[path = "../../src/primitive/contain.rs"]
+mod contain;
 pub(crate) mod deque;
 pub(crate) mod limits;
 pub(crate) mod local;
@@ -13,6 +15,7 @@ pub(crate) mod poller;
 pub(crate) mod seeded;
 pub(crate) mod thread;
 
+pub(crate) use contain::{contain, contain_drop};
 pub(crate) use local::thread_local;
 pub(crate) use loom::sync::Arc;
 

@@ -15,7 +15,7 @@
 //!               └─────────────────┘
 //!
 //! 1 Pool::work           a busy thread pops it, oldest first
-//! 2 contain              that thread, outside the lock
+//! 2 contain_drop         that thread, outside the lock
 //! 3 Pool::close          the closing thread, outside the lock
 //! 4 Pool::run            a roused thread takes the lock and gives the baton back
 //! 5 Pool::work           the queue is empty

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::lock::{Condvar, Mutex, MutexGuard};
-use crate::primitive::{Arc, seeded, thread, thread_local};
+use crate::primitive::{Arc, contain_drop, seeded, thread, thread_local};
 
 thread_local! {
     /// Address of the pool that the current thread belongs to, or zero.
@@ -192,7 +191,7 @@ impl<J: Job> Pool<J> {
             return std::mem::forget(queue);
         }
         for job in queue {
-            contain(|| job.cancel());
+            contain_drop(|| job.cancel());
         }
     }
 
@@ -322,7 +321,7 @@ impl<J: Job> Pool<J> {
     fn run(self, place: usize) {
         CURRENT.with(|pool| pool.set(self.address()));
         if let Some(on_start) = &self.shared.config.on_start {
-            contain(on_start);
+            contain_drop(on_start);
         }
         let sleeper = Arc::new(Sleeper { roused: AtomicBool::new(false), condvar: Condvar::new() });
         let mut state = self.shared.state.lock();
@@ -340,7 +339,7 @@ impl<J: Job> Pool<J> {
         }
         drop(state);
         if let Some(on_stop) = &self.shared.config.on_stop {
-            contain(on_stop);
+            contain_drop(on_stop);
         }
         self.leave(place);
     }
@@ -359,7 +358,7 @@ impl<J: Job> Pool<J> {
             if seeded::is("blocking: a job's panic ends its thread") {
                 job.run();
             } else {
-                contain(|| job.run());
+                contain_drop(|| job.run());
             }
             state = self.shared.state.lock();
         }
@@ -465,19 +464,6 @@ impl<J> State<J> {
         self.baton == Baton::Starting
             && self.alive == 2
             && !seeded::is("blocking: the last thread leaves during a start")
-    }
-}
-
-/// Runs the user's code, and keeps its panic from the thread.
-///
-/// A job contains the panics it expects; this is for the rest (B6).
-fn contain(f: impl FnOnce()) {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else {
-        return;
-    };
-    // The payload is the user's too.
-    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        std::mem::forget(second);
     }
 }
 

@@ -59,14 +59,13 @@
 //! what is so at registration included. [`Driver::wake`] is an edge too.
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use crate::primitive::atomic::{AtomicU64, Ordering, fence};
 use crate::primitive::lock::{Mutex, MutexGuard};
 use crate::primitive::poller::{Clock, Events, nanos};
-use crate::primitive::seeded;
+use crate::primitive::{contain_drop, seeded};
 
 mod reactor;
 #[forbid(unsafe_code)]
@@ -320,13 +319,7 @@ impl Turn<'_> {
 pub(crate) fn wake_all(wakers: &mut Vec<Waker>) -> usize {
     let woken = wakers.len();
     for waker in wakers.drain(..) {
-        // The panic hook has reported it. Dropping the payload is the user's code again, and what
-        // that panics with could go on like this for ever.
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-                std::mem::forget(second);
-            }
-        }
+        contain_drop(|| waker.wake());
     }
     wakers.shrink_to(WAKERS_KEPT);
     woken

@@ -7,6 +7,8 @@
 #[forbid(unsafe_code)]
 pub(crate) mod cell;
 #[forbid(unsafe_code)]
+mod contain;
+#[forbid(unsafe_code)]
 pub(crate) mod deque;
 #[forbid(unsafe_code)]
 pub(crate) mod limits;
@@ -15,6 +17,7 @@ pub(crate) mod poller;
 #[forbid(unsafe_code)]
 pub(crate) mod seeded;
 
+pub(crate) use contain::{contain, contain_drop};
 pub(crate) use std::sync::Arc;
 pub(crate) use std::thread_local;
 

@@ -5,10 +5,9 @@ use std::sync::Arc as StdArc;
 use std::time::{Duration, Instant};
 
 use crate::primitive::lock::{Condvar, Mutex};
-use crate::primitive::{Arc, thread};
+use crate::primitive::{Arc, contain_drop, thread};
 use crate::scheduler::monitor::{self, BlockedHook};
 use crate::scheduler::{Core, Worker};
-use crate::task;
 
 use super::context;
 use super::handle::Handle;
@@ -155,6 +154,6 @@ fn run_monitor(handle: &Handle, settings: &Settings) {
 fn call(callback: Option<&Callback>) {
     if let Some(f) = callback {
         // The panic was printed by the panic hook; the thread goes on.
-        task::contain_drop(|| f());
+        contain_drop(|| f());
     }
 }

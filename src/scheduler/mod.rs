@@ -254,7 +254,24 @@ impl Shared {
     /// Wakes a worker to search, unless one searches already or nobody sleeps (S3).
     #[inline]
     fn notify(&self) {
-        if let Some(index) = self.idle.worker_to_wake() {
+        self.wake(self.idle.worker_to_wake());
+    }
+
+    /// [`Shared::notify`] for a push that may be overlooked.
+    #[inline]
+    fn notify_maybe(&self) {
+        self.wake(self.idle.maybe_worker_to_wake());
+    }
+
+    /// [`Shared::notify`], with no regard to guests that stand for workers. Without the fence: the
+    /// monitor, whose call this is, comes again in a tick.
+    fn notify_despite_guests(&self) {
+        self.wake(self.idle.sleeper_to_wake());
+    }
+
+    #[inline]
+    fn wake(&self, sleeper: Option<usize>) {
+        if let Some(index) = sleeper {
             self.count_wake();
             self.unpark(index);
         }

@@ -13,11 +13,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::seeded;
-use crate::task::contain_drop;
+use crate::primitive::{Arc, contain_drop};
 use crate::task::raw::TaskRef;
 
 use super::Shared;

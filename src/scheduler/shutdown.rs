@@ -28,10 +28,11 @@ impl Shared {
         }
     }
 
-    /// Whether [`Shared::close`] was called.
-    pub(crate) fn is_closing(&self) -> bool {
-        // ORDERING: Acquire. Pairs with Release in `close`.
-        self.closing.load(Ordering::Acquire)
+    /// Whether the owned list is closed and empty: no task will ever be due again (S5).
+    pub(super) fn is_drained(&self) -> bool {
+        // ORDERING: Acquire. Pairs with Release in `Shared::close`: who sees it set sees the
+        // list closed.
+        self.closing.load(Ordering::Acquire) && self.owned.is_empty()
     }
 
     /// Step 3. After every task that ran while the scheduler closes.
@@ -41,7 +42,7 @@ impl Shared {
         // that ran the last of them. If that thread did not see `closing` yet, the wakes of
         // step 1 are still to come, and every worker looks again.
         // Model: models/scheduler.rs `a_guest_that_runs_the_last_task_lets_the_workers_go`.
-        if self.is_closing() && self.owned.is_empty() {
+        if self.is_drained() {
             self.monitor.end();
             if seeded::is("shutdown: who runs the last task tells nobody") {
                 return;

@@ -388,29 +388,3 @@ impl Worker {
         self.core.index >= self.shared.workers
     }
 }
-
-impl Shared {
-    /// [`Shared::notify`] for a push that may be overlooked.
-    #[inline]
-    fn notify_maybe(&self) {
-        if let Some(index) = self.idle.maybe_worker_to_wake() {
-            self.count_wake();
-            self.unpark(index);
-        }
-    }
-
-    /// [`Shared::notify`], with no regard to guests that stand for workers. Without the fence: the
-    /// monitor, whose call this is, comes again in a tick.
-    pub(super) fn notify_despite_guests(&self) {
-        if let Some(index) = self.idle.sleeper_to_wake() {
-            self.unpark(index);
-        }
-    }
-
-    /// Whether the owned list is closed and empty: no task will ever be due again (S5).
-    fn is_drained(&self) -> bool {
-        // ORDERING: Acquire. Pairs with Release in `Shared::close`: who sees it set sees the
-        // list closed.
-        self.closing.load(Ordering::Acquire) && self.owned.is_empty()
-    }
-}

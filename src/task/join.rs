@@ -11,12 +11,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use crate::primitive::seeded;
 
+use crate::primitive::contain_drop;
+
 use super::budget;
 use super::cell::Header;
 use super::error::JoinError;
 use super::id::Id;
 use super::raw::{self, TaskRef};
-use super::run::{self, contain_drop};
+use super::run;
 use super::state::{Outcome, Snapshot, ToDetached};
 
 /// What a task is doing at the moment it is asked.

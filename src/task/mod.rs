@@ -78,4 +78,3 @@ pub use local::{AccessError, LocalKey, TaskLocalFuture};
 pub use cell::Unobserved;
 pub(crate) use cell::{Place, UnobservedHook};
 pub(crate) use raw::{Notified, Schedule, new};
-pub(crate) use run::contain_drop;

@@ -2,10 +2,11 @@
 
 use std::any::Any;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
+
+use crate::primitive::{contain, contain_drop};
 
 use super::cell::{Cell, Header, Panic, Place, Stage, Unobserved};
 use super::context;
@@ -13,21 +14,6 @@ use super::id::Id;
 use super::raw::{self, Notified, Schedule};
 use super::state::{Outcome, ToComplete, ToIdle, ToRunning};
 use super::waker;
-
-/// Runs `f`, which is user code or may call some, and keeps its panic from the worker.
-fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Box<dyn Any + Send>> {
-    catch_unwind(AssertUnwindSafe(f))
-}
-
-/// Runs a destructor. Its panic was printed by the panic hook and means nothing to anyone else.
-pub(crate) fn contain_drop(f: impl FnOnce()) {
-    if let Err(payload) = contain(f) {
-        if let Err(second) = contain(|| drop(payload)) {
-            // A payload whose own destructor panics could go on like this for ever.
-            std::mem::forget(second);
-        }
-    }
-}
 
 /// Arrow 1 and what follows it.
 ///
