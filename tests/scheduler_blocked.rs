@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use support::{Child, Gate, LIMIT, Pair, expect_success, within};
 use tenter::task;
-use tenter::{Builder, Runtime, spawn, yield_now};
+use tenter::{Builder, Runtime, spawn, time, yield_now};
 
 const WORKERS: [usize; 2] = [2, 4];
 
@@ -228,6 +228,35 @@ fn tasks_that_wait_and_tasks_that_yield_are_not_reported() {
             stop.store(true, Ordering::Relaxed);
             gate.open();
             support::wait_until(|| yielding.is_finished() && waiting.is_finished());
+        });
+        expect_success(&output);
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+#[test]
+fn a_worker_that_wakes_for_timers_alone_is_in_no_poll() {
+    within(LIMIT, || {
+        let output = Child::new().run(|| {
+            let runtime = Builder::new()
+                .worker_threads(1)
+                .blocked_after(Some(Duration::from_millis(10)))
+                .build()
+                .unwrap();
+            // The last task that the worker polls; the timers below are of no task.
+            let gate = Gate::new();
+            let waiting = runtime.spawn({
+                let gate = gate.clone();
+                async move { gate.pass().await }
+            });
+            support::wait_until(|| gate.waiting() == 1);
+            runtime.block_on(async {
+                for _ in 0..5000 {
+                    time::sleep(Duration::from_micros(100)).await;
+                }
+            });
+            gate.open();
+            support::wait_until(|| waiting.is_finished());
         });
         expect_success(&output);
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -140,7 +140,9 @@ impl Monitor {
 #[derive(Clone, Copy)]
 struct Sight {
     polls: u64,
-    /// When this number of polls was seen first.
+    /// A worker that slept in between, to fire a timer and sleep again, is in no poll.
+    parks: u64,
+    /// When these numbers were seen first.
     since: Instant,
     is_reported: bool,
 }
@@ -150,7 +152,7 @@ struct Sight {
 /// A poll that lasts for `blocked_after` is reported to `report`; `None` reports nothing.
 pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report: &BlockedHook) {
     let started = Instant::now();
-    let unseen = Sight { polls: u64::MAX, since: started, is_reported: false };
+    let unseen = Sight { polls: u64::MAX, parks: 0, since: started, is_reported: false };
     let mut sights = vec![unseen; shared.remotes.len()];
     let mut idle_looks = 0;
     // Ends: when the scheduler is drained.
@@ -182,8 +184,9 @@ fn look_at(
     let remote = &shared.remotes[index];
     // ORDERING: Relaxed: a sample.
     let polls = remote.counters.polls.load(Ordering::Relaxed);
-    if polls != sight.polls || !remote.is_awake() {
-        *sight = Sight { polls, since: Instant::now(), is_reported: false };
+    let parks = remote.counters.parks.load(Ordering::Relaxed);
+    if (polls, parks) != (sight.polls, sight.parks) || !remote.is_awake() {
+        *sight = Sight { polls, parks, since: Instant::now(), is_reported: false };
         return;
     }
     // The same poll as a tick ago: of a task, or of a main future.
