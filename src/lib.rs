@@ -29,6 +29,7 @@
 //! | call what blocks | [`spawn_blocking`] |
 //! | speak TCP, drive any descriptor | [`net`], [`io`] |
 //! | wait for time to pass | [`time`] |
+//! | run CPU work in other processes, and stop it | `jobs`, `#[tenter::job]` |
 //! | see what goes on | [`Handle::metrics`], [`Handle::tasks`] |
 //!
 //! # The house
@@ -36,7 +37,7 @@
 //! A room imports only from those below it.
 //!
 //! ```text
-//!        net   io   time                 4  what users await
+//!   net   io   time   jobs                 4  what users await
 //!             runtime                    3  the parts made into one thing
 //!     scheduler      blocking            2  many tasks on few threads; work that may block
 //!      driver          task              1  the world outside; one task, spawn to join
@@ -84,6 +85,8 @@ mod scheduler;
 pub mod runtime;
 
 pub mod io;
+#[cfg(all(feature = "jobs", target_os = "linux"))]
+pub mod jobs;
 #[forbid(unsafe_code)]
 pub mod net;
 #[forbid(unsafe_code)]
@@ -91,8 +94,31 @@ pub mod time;
 
 pub use runtime::{Builder, Handle, Runtime, run, spawn, spawn_blocking, yield_now};
 pub use task::{AbortHandle, JoinError, JoinHandle};
+#[cfg(all(feature = "jobs", target_os = "linux"))]
+pub use tenter_macros::{job, job_init};
 #[cfg(feature = "macros")]
 pub use tenter_macros::{main, test};
+
+/// What `#[tenter::main]` and `#[tenter::test]` call first: there they become a worker, in a
+/// process that was started as one. Not for anyone else.
+#[doc(hidden)]
+#[cfg(feature = "macros")]
+pub mod __private {
+    #[doc(hidden)]
+    pub fn enter_main() {
+        #[cfg(all(feature = "jobs", target_os = "linux"))]
+        crate::jobs::init();
+    }
+
+    /// `path` is that of the function, from its crate on; the test harness calls it by the rest.
+    #[doc(hidden)]
+    pub fn enter_test(path: &'static str) {
+        #[cfg(all(feature = "jobs", target_os = "linux"))]
+        crate::jobs::enter_test(path.split_once("::").map_or(path, |(_, name)| name));
+        #[cfg(not(all(feature = "jobs", target_os = "linux")))]
+        let _ = path;
+    }
+}
 
 /// Compiles the README's example.
 #[cfg(all(doctest, feature = "macros"))]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its level: a room imports only from lower ones.
-const LEVELS: [(&str, u32); 10] = [
+const LEVELS: [(&str, u32); 11] = [
     ("primitive", 0),
     ("task", 1),
     ("driver", 1),
@@ -15,11 +15,13 @@ const LEVELS: [(&str, u32); 10] = [
     ("time", 4),
     ("io", 4),
     ("net", 4),
+    ("jobs", 4),
     ("lib", 5),
 ];
 
 /// The arrows between rooms of one level.
-const BESIDE: [(&str, &str); 2] = [("net", "io"), ("net", "time")];
+const BESIDE: [(&str, &str); 4] =
+    [("net", "io"), ("net", "time"), ("jobs", "io"), ("jobs", "time")];
 
 /// Every file of `src`, with the room that it is in.
 fn sources() -> Vec<(String, PathBuf, String)> {

@@ -87,7 +87,7 @@ impl Parse for Args {
     }
 }
 
-fn equals(name: &Ident, input: ParseStream<'_>) -> Result<()> {
+pub(crate) fn equals(name: &Ident, input: ParseStream<'_>) -> Result<()> {
     if input.is_empty() || input.peek(Token![,]) {
         let message = format!("`{name}` needs a value: `{name} = ..`");
         return Err(Error::new(name.span(), message));
@@ -134,7 +134,7 @@ fn thread_name(value: Expr) -> Result<TokenStream> {
 }
 
 /// Accepts a path, bare or in a string.
-fn krate(name: &Ident, input: ParseStream<'_>) -> Result<Path> {
+pub(crate) fn krate(name: &Ident, input: ParseStream<'_>) -> Result<Path> {
     equals(name, input)?;
     if input.peek(LitStr) {
         return input.parse::<LitStr>()?.parse_with(Path::parse_mod_style);
@@ -146,7 +146,7 @@ fn krate(name: &Ident, input: ParseStream<'_>) -> Result<Path> {
 }
 
 /// Returns the place of the first token, which stable Rust can point at.
-fn span_of(tokens: &impl ToTokens) -> Span {
+pub(crate) fn span_of(tokens: &impl ToTokens) -> Span {
     let mut tokens = tokens.to_token_stream().into_iter();
     tokens.next().map_or_else(Span::call_site, |token| token.span())
 }

@@ -1,11 +1,11 @@
 //! The function under an attribute, and what becomes of it.
 
-use proc_macro2::{Group, Span, TokenStream};
-use quote::{ToTokens, quote};
-use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Result, Signature, Visibility};
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::{Attribute, Error, Result};
 
 use crate::args::Args;
+use crate::function::Function;
 
 /// Workers of a test that does not say how many it wants.
 const TEST_WORKERS: usize = 2;
@@ -76,26 +76,36 @@ impl Entry {
         Ok(())
     }
 
-    /// Writes the function that builds a runtime and waits for the body in it.
+    /// Writes the function that builds a runtime and waits for the body in it. Its first statement
+    /// is where a worker process of a pool, which runs the same program, goes its own way.
     ///
     /// The body stays an `async fn` of the same name and return type inside it: types are inferred,
     /// and errors are worded, as without the attribute.
     fn start_runtime(self, args: &Args, function: &Function) -> TokenStream {
         let Function { attrs, vis, sig, body } = function;
         let krate = args.krate();
+        let name = &sig.ident;
         let (test, workers) = match self {
             Entry::Main => (None, None),
             Entry::Test => (Some(quote!(#[::core::prelude::v1::test])), Some(TEST_WORKERS)),
         };
+        let enter = match self {
+            Entry::Main => quote!(enter_main()),
+            Entry::Test => {
+                let path = quote!(::core::module_path!(), "::", ::core::stringify!(#name));
+                quote!(enter_test(::core::concat!(#path)))
+            }
+        };
         let calls = args.builder_calls(workers);
         let expect = format!("{}: the runtime can not be built", self.attribute());
-        let name = &sig.ident;
         let mut outer = sig.clone();
         outer.asyncness = None;
         quote! {
             #(#attrs)*
             #test
             #vis #outer {
+                #krate::__private::#enter;
+
                 #[allow(clippy::unused_async)]
                 #sig #body
 
@@ -103,34 +113,6 @@ impl Entry {
                 runtime.expect(#expect).block_on(#name())
             }
         }
-    }
-}
-
-/// A function whose body is passed on as it is, unread.
-struct Function {
-    attrs: Vec<Attribute>,
-    vis: Visibility,
-    sig: Signature,
-    body: TokenStream,
-}
-
-impl Function {
-    /// The error, and an empty function of this name, so that no second error says it is missing.
-    fn with_error(&self, error: &Error) -> TokenStream {
-        let error = error.to_compile_error();
-        let Function { vis, sig, .. } = self;
-        let name = &sig.ident;
-        quote!(#error #[allow(dead_code)] #vis fn #name() {})
-    }
-}
-
-impl Parse for Function {
-    fn parse(input: ParseStream<'_>) -> Result<Function> {
-        let attrs = input.call(Attribute::parse_outer)?;
-        let vis = input.parse()?;
-        let sig = input.parse()?;
-        let body: Group = input.parse()?;
-        Ok(Function { attrs, vis, sig, body: body.to_token_stream() })
     }
 }
 
@@ -251,6 +233,16 @@ mod tests {
             let code = expanded(Entry::Main, args, "async fn main() {}").replace(' ', "");
             assert!(code.contains(&format!("={path}::Runtime::builder")), "{code}");
         }
+    }
+
+    #[test]
+    fn a_worker_process_is_diverted_before_anything_else() {
+        let code = expanded(Entry::Main, "crate = a", "async fn main() {}").replace(' ', "");
+        assert!(code.contains("fnmain(){a::__private::enter_main();"), "{code}");
+        let code = expanded(Entry::Test, "", "async fn name() {}").replace(' ', "");
+        let enter = "fnname(){::tenter::__private::enter_test(::core::concat!(\
+                     ::core::module_path!(),\"::\",::core::stringify!(name)));";
+        assert!(code.contains(enter), "{code}");
     }
 
     #[test]

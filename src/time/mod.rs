@@ -18,7 +18,7 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
 /// `duration` after `start`, or as far as the clock goes: nobody will see the difference.
-fn after(start: Instant, duration: Duration) -> Instant {
+pub(crate) fn after(start: Instant, duration: Duration) -> Instant {
     /// A century, which every platform's clock can add.
     const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 

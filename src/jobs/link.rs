@@ -1,0 +1,386 @@
+//! The writing side of one worker: frames in the order in which the worker got its jobs, and as
+//! much of them as its socket takes at once.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::task::{Context, Poll, Waker};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
+
+use crate::driver::Direction;
+use crate::io::Async;
+use crate::primitive::atomic::{AtomicBool, Ordering};
+use crate::primitive::lock::{Mutex, MutexGuard};
+use crate::primitive::{Arc, PlainCounter, contain_drop};
+
+use super::codec::Body;
+use super::dispatch;
+use super::frame::{self, Header, INLINE_MAX, Kind};
+use super::process::Leash;
+use super::request::Request;
+use super::slab::Slab;
+
+type Job = dispatch::Job<Request>;
+
+/// Bytes that are gathered for one write, about.
+const WRITE_BYTES: usize = 64 * 1024;
+
+/// A worker, as everybody but its keeper reaches it.
+pub(crate) struct Link {
+    leash: Arc<Leash>,
+    outbox: Mutex<Outbox>,
+    keeper: Mutex<Option<Waker>>,
+    is_nudged: AtomicBool,
+}
+
+/// What is on its way to the worker.
+struct Outbox {
+    traffic: Arc<Traffic>,
+    /// `None` before the worker is there, and when it is gone.
+    socket: Option<Arc<Async<UnixStream>>>,
+    /// Frames that the socket has not taken; `written` bytes of the first are gone.
+    bytes: Vec<u8>,
+    written: usize,
+    /// Descriptors, each with the place in `bytes` that it goes with.
+    descriptors: VecDeque<(usize, OwnedFd)>,
+    slab: Option<Slab>,
+    /// The last frame is a job.
+    last_is_job: bool,
+    /// A job for which there is no memory to share, and why.
+    refused: Option<(u64, io::Error)>,
+    /// The worker is to be told that nothing follows.
+    is_ending: bool,
+}
+
+/// Bytes of bodies that a pool has sent and received.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) inline: PlainCounter,
+    pub(crate) slab: PlainCounter,
+}
+
+/// Adds to a counter that orders nothing.
+pub(crate) fn add(counter: &PlainCounter, bytes: usize) {
+    counter.fetch_add(bytes as u64, Ordering::Relaxed);
+}
+
+impl Link {
+    pub(crate) fn new(traffic: Arc<Traffic>) -> Self {
+        Self {
+            leash: Arc::default(),
+            outbox: Mutex::new(Outbox::new(traffic)),
+            keeper: Mutex::new(None),
+            is_nudged: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn leash(&self) -> &Arc<Leash> {
+        &self.leash
+    }
+
+    /// The worker is there: what is written goes to it.
+    pub(crate) fn connect(&self, socket: Arc<Async<UnixStream>>) {
+        self.outbox.lock().socket = Some(socket);
+    }
+
+    /// The worker is gone. Tells whether a job was the last that was written to it, and whether
+    /// part of that is still here.
+    pub(crate) fn disconnect(&self) -> Gone {
+        let mut outbox = self.outbox.lock();
+        outbox.socket = None;
+        outbox.slab = None;
+        Gone { last_is_job: outbox.last_is_job, is_cut: outbox.has_bytes() }
+    }
+
+    /// Has `waker` woken by [`nudge`](dispatch::Link::nudge), from now on.
+    pub(crate) fn set_keeper(&self, waker: &Waker) {
+        let mut keeper = self.keeper.lock();
+        if !keeper.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            // It is a task's waker, whose clone and drop are ours.
+            *keeper = Some(waker.clone());
+        }
+    }
+
+    /// Whether there was a nudge since the last time this was asked.
+    pub(crate) fn take_nudge(&self) -> bool {
+        // ORDERING: Relaxed. The flag only saves the keeper a look under the ledger's lock, which
+        // orders what it sees there; the wake that follows the flag orders the flag.
+        self.is_nudged.load(Ordering::Relaxed) && self.is_nudged.swap(false, Ordering::Relaxed)
+    }
+
+    /// Writes frames that are none of a job.
+    ///
+    /// [`Kind::Cancel`] and [`Kind::Credit`] are of a job but do not start one.
+    pub(crate) fn control(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut outbox = self.outbox.lock();
+        outbox.last_is_job = false;
+        write(&mut outbox.bytes);
+        self.send(outbox);
+    }
+
+    /// Appends frames that go with the next write, or with [`Link::push`].
+    pub(crate) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut outbox = self.outbox.lock();
+        outbox.last_is_job = false;
+        write(&mut outbox.bytes);
+    }
+
+    /// Writes what was appended, if it has not gone with something else.
+    pub(crate) fn push(&self) {
+        let outbox = self.outbox.lock();
+        if outbox.has_bytes() {
+            self.send(outbox);
+        }
+    }
+
+    /// Writes a frame that a descriptor goes with.
+    pub(crate) fn control_with(&self, descriptor: OwnedFd, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut outbox = self.outbox.lock();
+        outbox.last_is_job = false;
+        outbox.attach(descriptor);
+        write(&mut outbox.bytes);
+        self.send(outbox);
+    }
+
+    /// Gives the worker memory for bodies of `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// The system has no such memory.
+    pub(crate) fn grow_slab(&self, len: usize) -> io::Result<()> {
+        let mut outbox = self.outbox.lock();
+        outbox.last_is_job = false;
+        outbox.grow_slab(len)?;
+        self.send(outbox);
+        Ok(())
+    }
+
+    /// Reads a body of `len` bytes out of the shared memory.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or there is no such memory.
+    pub(crate) fn read_slab(&self, len: u64) -> Result<Body, String> {
+        let outbox = self.outbox.lock();
+        let slab = outbox.slab.as_ref().ok_or("a body in a slab that is not there")?;
+        let len = usize::try_from(len).ok().filter(|len| *len <= slab.len());
+        let len = len.ok_or("a body that is longer than the slab")?;
+        let body = Body::read(len, &mut |range, out| slab.read_to(range.start, range.len(), out));
+        let body = body.map_err(|malformed| malformed.to_string())?;
+        add(&outbox.traffic.slab, len);
+        Ok(body)
+    }
+
+    /// Takes the job that could not be written for want of memory, if there is one.
+    pub(crate) fn take_refused(&self) -> Option<(u64, io::Error)> {
+        self.outbox.lock().refused.take()
+    }
+
+    /// Tells the worker that nothing follows, when all is written.
+    pub(crate) fn end(&self) {
+        let mut outbox = self.outbox.lock();
+        outbox.is_ending = true;
+        self.send(outbox);
+    }
+
+    /// Goes on with what the socket did not take, when it can; ready when all is written.
+    ///
+    /// It says whether there was anything: then there may be jobs that had to wait.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut outbox = self.outbox.lock();
+        if !outbox.has_bytes() {
+            return Poll::Ready(false);
+        }
+        let Some(socket) = outbox.socket.clone() else { return Poll::Ready(false) };
+        let polled = socket.poll_op(cx, Direction::Write, |socket| outbox.write(socket));
+        polled.map(|result| {
+            outbox.after(result);
+            true
+        })
+    }
+
+    /// Writes what the socket takes. What it does not, the keeper goes on with.
+    fn send(&self, mut outbox: MutexGuard<'_, Outbox>) {
+        // A worker that is gone takes no frames; its keeper will see what it missed.
+        let Some(socket) = outbox.socket.clone() else { return };
+        let result = socket.try_op(Direction::Write, |socket| outbox.write(socket));
+        if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
+            drop(outbox);
+            dispatch::Link::<Request>::nudge(self);
+        } else {
+            outbox.after(result);
+        }
+    }
+}
+
+/// How far writing had come when the worker went.
+pub(crate) struct Gone {
+    pub(crate) last_is_job: bool,
+    pub(crate) is_cut: bool,
+}
+
+impl dispatch::Link<Request> for Link {
+    fn flush(&self, take: &mut dyn FnMut() -> Option<Arc<Job>>) {
+        let mut outbox = self.outbox.lock();
+        if outbox.socket.is_none() {
+            // J4: what is not taken was never started.
+            return;
+        }
+        let mut is_new = false;
+        // Ends: each round takes a job that the worker was given, and it is given a few.
+        while outbox.bytes.len() - outbox.written < WRITE_BYTES {
+            let Some(job) = take() else { break };
+            outbox.push_job(&job);
+            is_new = true;
+        }
+        let is_refused = outbox.refused.is_some();
+        if is_new {
+            self.send(outbox);
+        }
+        if is_refused {
+            dispatch::Link::<Request>::nudge(self);
+        }
+    }
+
+    fn kill(&self) {
+        self.leash.kill();
+        // The keeper may have no process to see dying yet.
+        dispatch::Link::<Request>::nudge(self);
+    }
+
+    fn nudge(&self) {
+        // ORDERING: Relaxed; see `take_nudge`.
+        self.is_nudged.store(true, Ordering::Relaxed);
+        let waker = self.keeper.lock().clone();
+        if let Some(waker) = waker {
+            contain_drop(|| waker.wake());
+        }
+    }
+}
+
+impl Outbox {
+    fn new(traffic: Arc<Traffic>) -> Self {
+        Self {
+            traffic,
+            socket: None,
+            bytes: Vec::new(),
+            written: 0,
+            descriptors: VecDeque::new(),
+            slab: None,
+            last_is_job: false,
+            refused: None,
+            is_ending: false,
+        }
+    }
+
+    fn has_bytes(&self) -> bool {
+        self.written < self.bytes.len()
+    }
+
+    fn attach(&mut self, descriptor: OwnedFd) {
+        self.descriptors.push_back((self.bytes.len(), descriptor));
+    }
+
+    fn push_job(&mut self, job: &Job) {
+        let request = job.payload();
+        let len = request.body.wire_len();
+        let header = Header { id: job.id(), extra: request.index.into(), ..Header::new(Kind::Run) };
+        if len <= INLINE_MAX {
+            frame::encode(&Header { len: len as u32, ..header }, &mut self.bytes);
+            request.body.segments().for_each(|segment| self.bytes.extend_from_slice(segment));
+            add(&self.traffic.inline, len);
+        } else {
+            if let Err(error) = self.grow_slab(len) {
+                self.refused = Some((job.id(), error));
+                self.last_is_job = false;
+                return;
+            }
+            self.write_slab(&request.body);
+            frame::encode_in_slab(&header, len as u64, &mut self.bytes);
+            add(&self.traffic.slab, len);
+        }
+        self.last_is_job = true;
+    }
+
+    /// Makes the slab, or a larger one, if it has not room for `len` bytes.
+    fn grow_slab(&mut self, len: usize) -> io::Result<()> {
+        if self.slab.as_ref().is_some_and(|slab| slab.len() >= len) {
+            return Ok(());
+        }
+        let (slab, memory) = Slab::create(len)?;
+        self.attach(memory);
+        let extra = slab.len() as u64;
+        frame::encode(&Header { extra, ..Header::new(Kind::Slab) }, &mut self.bytes);
+        self.slab = Some(slab);
+        Ok(())
+    }
+
+    fn write_slab(&mut self, body: &Body) {
+        let Some(slab) = &mut self.slab else { return };
+        let mut at = 0;
+        for segment in body.segments() {
+            slab.write(at, segment);
+            at += segment.len();
+        }
+    }
+
+    /// Writes until all is gone, the socket is full (`WouldBlock`), or it fails.
+    fn write(&mut self, socket: &UnixStream) -> io::Result<()> {
+        // Ends: each round writes at least a byte.
+        while self.has_bytes() {
+            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+            let next = self.descriptors.front().map(|(at, _)| *at);
+            let sent = if next == Some(self.written) {
+                self.write_with_descriptor(socket, flags)?
+            } else {
+                // Up to where the next descriptor goes.
+                let end = next.unwrap_or(self.bytes.len());
+                send(socket, &self.bytes[self.written..end], flags)?
+            };
+            self.written += sent;
+        }
+        self.bytes.clear();
+        // One large burst shall not weigh for ever.
+        self.bytes.shrink_to(4 * WRITE_BYTES);
+        self.written = 0;
+        Ok(())
+    }
+
+    /// Writes the frame that the first descriptor goes with, or its beginning, with it.
+    fn write_with_descriptor(
+        &mut self,
+        socket: &UnixStream,
+        flags: SendFlags,
+    ) -> io::Result<usize> {
+        let Some((at, descriptor)) = self.descriptors.front() else { return Ok(0) };
+        let end = self.descriptors.get(1).map_or(self.bytes.len(), |(next, _)| *next);
+        let descriptors = [descriptor.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let fits = control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        debug_assert!(fits, "there is room for one descriptor");
+        let sent = sendmsg(socket, &[IoSlice::new(&self.bytes[*at..end])], &mut control, flags)?;
+        // It went with the first byte.
+        self.descriptors.pop_front();
+        Ok(sent)
+    }
+
+    /// What follows when writing is over, in one way or the other.
+    fn after(&mut self, result: io::Result<()>) {
+        match result {
+            Ok(()) => {
+                if let Some(socket) = self.socket.as_ref().filter(|_| self.is_ending) {
+                    // It fails if the worker has gone already.
+                    let _ = socket.get_ref().shutdown(Shutdown::Write);
+                }
+            }
+            // The worker is gone, and its keeper is about to see it. What is here stays: it tells
+            // that the last job was not read.
+            Err(_) => self.socket = None,
+        }
+    }
+}
