@@ -7,7 +7,8 @@
 //!
 //! - `primitive` is loom's half: the names of `src/primitive` on loom's types, promising no more
 //!   than the real ones, and what only models may call (time, sockets, failures).
-//! - `blocking`, `driver`, `scheduler` and `task` are the shipped files, included by path.
+//! - `blocking`, `driver`, `scheduler`, `task` and a part of `jobs` are the shipped files, included by
+//!   path.
 //! - `models` has a file for each protocol; `harness` runs them.
 //!
 //! A model is one invariant and two threads, seldom three. A pass is evidence, not proof: loom
@@ -33,5 +34,16 @@ mod driver;
 mod scheduler;
 #[path = "../src/task/mod.rs"]
 mod task;
+
+/// The part of worker processes that knows no processes.
+#[path = "."]
+mod jobs {
+    #[path = "../src/jobs/dispatch/mod.rs"]
+    pub(crate) mod dispatch;
+    #[path = "../src/jobs/metrics.rs"]
+    mod metrics;
+
+    pub(crate) use metrics::Counts;
+}
 
 mod models;

@@ -2,6 +2,11 @@
 
 mod blocking;
 mod controls;
+mod jobs;
+mod jobs_mock;
+mod jobs_walk;
+mod jobs_wire;
+mod jobs_workers;
 mod join;
 mod monitor;
 mod owned;
