@@ -1,5 +1,6 @@
 //! The example server, driven by curl, and by plain sockets where curl is too well-behaved.
 
+mod example;
 #[path = "serve/server.rs"]
 mod server;
 mod watchdog;
@@ -8,8 +9,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
 
+use example::TempFolder;
 use rustix::process::{Resource, Rlimit, Signal};
-use server::{Server, TempFolder, command, curl, limit};
+use server::{Server, command, curl, limit};
 
 #[test]
 fn the_index_says_what_the_server_is() {
@@ -18,7 +20,9 @@ fn the_index_says_what_the_server_is() {
     let page = server.get("/");
     assert_eq!((page.status, &*page.content_type), (200, "text/html; charset=utf-8"));
     let text = page.text();
-    for word in ["tenter", "hyper", "/sleep/{ms}", "/file/{name}", "/hash/{n}", "/metrics"] {
+    for word in
+        ["tenter", "hyper", "/sleep/{ms}", "/file/{name}", "/hash/{n}", "/crash", "/metrics"]
+    {
         assert!(text.contains(word), "{word} is not in {text}");
     }
 }
@@ -40,14 +44,88 @@ fn a_thousand_sleeps_overlap() {
     }
 }
 
+/// What `/hash/{n}` answers.
+fn hash(rounds: u64) -> String {
+    let hash = (0..rounds).fold(0xcbf2_9ce4_8422_2325, |hash: u64, number| {
+        (hash ^ number).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}\n")
+}
+
 #[test]
-fn a_hash_is_the_same_each_time_and_depends_on_its_number() {
+fn a_hash_is_the_same_in_another_process() {
     let _limit = limit();
     let server = Server::start(&["--workers", "1"]);
     assert_eq!(server.get("/hash/0").text(), "cbf29ce484222325\n");
-    let large = server.get("/hash/1000000").text();
-    assert_ne!(server.get("/hash/1000001").text(), large);
-    assert_eq!(server.get("/hash/1000000").text(), large);
+    for rounds in [1, 2, 1000, 1_000_000, 1_000_001, 1_000_000] {
+        assert_eq!(server.get(&format!("/hash/{rounds}")).text(), hash(rounds), "{rounds}");
+    }
+    assert!(!server.workers().is_empty(), "no other process was at it");
+}
+
+/// Half of the others are sent before it and half behind it, so that it is in their midst.
+#[test]
+fn a_crash_costs_one_request() {
+    let _limit = limit();
+    let server = Server::start(&["--workers", "2"]);
+    let rounds = |n: usize| 1_000_000 + n as u64;
+    let mut others: Vec<_> = (0..64).map(|_| server.connect()).collect();
+    let mut crash = server.connect();
+    for (n, other) in others.iter_mut().enumerate() {
+        if n == 32 {
+            crash.get("/crash");
+        }
+        other.get(&format!("/hash/{}", rounds(n)));
+    }
+    let (status, text) = crash.response();
+    assert_eq!(status, 500);
+    assert!(text.contains("SIGSEGV"), "{text}");
+    for (n, other) in others.iter_mut().enumerate() {
+        assert_eq!(other.response(), (200, hash(rounds(n))), "{n}");
+    }
+    assert_eq!(server.metric("tenter_jobs_deaths_total"), 1);
+    assert_eq!(server.metric("tenter_jobs_failed_total"), 1);
+    assert_eq!(server.metric("tenter_jobs_completed_total"), 64);
+}
+
+/// The server goes on, however often its workers die.
+#[test]
+fn crash_after_crash_closes_no_other_page() {
+    let _limit = limit();
+    let server = Server::start(&["--workers", "1"]);
+    for _ in 0..40 {
+        assert_eq!(server.get("/crash").status, 500);
+    }
+    assert_eq!(server.get("/hash/1000").text(), hash(1000));
+}
+
+#[test]
+fn a_server_that_stops_leaves_no_worker() {
+    let _limit = limit();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = Server::start(&[]);
+        assert_eq!(server.get("/hash/1000").status, 200);
+        assert_eq!(server.get("/crash").status, 500);
+        assert_eq!(server.get("/hash/1000").status, 200);
+        assert!(!server.workers().is_empty(), "no worker was found while there was one");
+        server.signal(signal);
+        let (status, said) = server.wait();
+        assert!(status.success(), "{status}: {said}");
+        assert_eq!(server.workers(), []);
+    }
+}
+
+/// They are idle, and one may be at work: nobody is there to kill them.
+#[test]
+fn a_server_that_is_killed_leaves_no_worker() {
+    let _limit = limit();
+    let mut server = Server::start(&[]);
+    assert_eq!(server.get("/hash/1000").status, 200);
+    let mut busy = server.connect();
+    busy.get("/hash/100000000");
+    server.signal(Signal::KILL);
+    assert!(!server.wait().0.success());
+    while !server.workers().is_empty() {}
 }
 
 #[test]
@@ -68,8 +146,8 @@ fn the_metrics_are_prometheus_text_and_count_up() {
             ["#", "HELP", name, _, ..] => described.push(name),
             ["#", "TYPE", name, "counter"] if name.ends_with("_total") => {}
             ["#", "TYPE", name, "gauge"] if !name.ends_with("_total") => {}
-            [name, value] if described.last() == Some(&name) => {
-                value.parse::<u64>().unwrap_or_else(|_| panic!("no number: {line}"));
+            [name, value] if described.last() == name.split('{').next().as_ref() => {
+                value.parse::<f64>().unwrap_or_else(|_| panic!("no number: {line}"));
             }
             _ => panic!("not in the text format: {line}"),
         }
@@ -250,7 +328,8 @@ fn what_is_no_readable_file_is_not_found() {
 fn an_unknown_page_is_not_found() {
     let _limit = limit();
     let server = Server::start(&[]);
-    for path in ["/nothing", "/sleep", "/hash", "/file", "/metrics/", "//", "/sleeps/1"] {
+    for path in ["/nothing", "/sleep", "/hash", "/file", "/crash/", "/metrics/", "//", "/sleeps/1"]
+    {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     assert_eq!(server.get("/?/nothing").status, 200);

@@ -3,13 +3,13 @@
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 
+use crate::example::{Run, without_reports};
 use crate::watchdog::{self, Watchdog};
 
 /// Every server that runs: a test that hangs must not leave its own behind.
@@ -27,6 +27,7 @@ pub(crate) fn limit() -> Watchdog {
 /// A server that listens.
 #[derive(Debug)]
 pub(crate) struct Server {
+    run: Run,
     child: Child,
     stdout: Option<BufReader<ChildStdout>>,
     stderr: ChildStderr,
@@ -36,13 +37,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server on a free port, and waits until it listens.
     pub(crate) fn start(args: &[&str]) -> Server {
-        let mut command = command();
+        let (run, mut command) = Run::new("serve");
         command.args(["--port", "0"]).args(args);
         let mut child = command.spawn().expect("the server starts");
         RUNNING.lock().unwrap().push(Pid::from_child(&child));
         let stdout = child.stdout.take().map(BufReader::new);
         let stderr = child.stderr.take().expect("stderr is piped");
-        let mut server = Server { child, stdout, stderr, port: 0 };
+        let mut server = Server { run, child, stdout, stderr, port: 0 };
         let line = server.line();
         let Some(port) = line.strip_prefix("listening on http://127.0.0.1:") else {
             panic!("the server said {line:?}, and {:?}", server.wait());
@@ -72,6 +73,11 @@ impl Server {
         self.stdout = None;
     }
 
+    /// Returns the ids of the worker processes that live.
+    pub(crate) fn workers(&self) -> Vec<i32> {
+        self.run.workers()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -81,7 +87,7 @@ impl Server {
         let mut said = String::new();
         self.stderr.read_to_string(&mut said).expect("the server prints text");
         let status = self.child.wait().unwrap();
-        (status, said)
+        (status, without_reports(&said))
     }
 
     pub(crate) fn connect(&self) -> Connection {
@@ -165,20 +171,9 @@ pub(crate) fn curl(args: &[&str], more: &[&str]) -> Output {
     output
 }
 
-/// The built example, before it is started.
+/// The server before it is started.
 pub(crate) fn command() -> Command {
-    // This test is in target/<profile>/deps, and the examples are beside it.
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).expect("the test is in a profile's folder");
-    let server = profile.join("examples/serve");
-    assert!(
-        server.exists(),
-        "{} is missing: `cargo test` without `--test` builds it, and so does `cargo build --example serve`",
-        server.display(),
-    );
-    let mut command = Command::new(server);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    Run::new("serve").1
 }
 
 /// A connection without an HTTP client, for what no HTTP client would send.
@@ -239,39 +234,5 @@ impl Connection {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).expect("the connection ends without a reset");
         String::from_utf8(rest).expect("the response is text")
-    }
-}
-
-/// A folder that is gone after the test.
-#[derive(Debug)]
-pub(crate) struct TempFolder {
-    path: PathBuf,
-}
-
-impl TempFolder {
-    pub(crate) fn new(name: &str) -> TempFolder {
-        let name = format!("{name}-{}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::create_dir_all(&path).unwrap();
-        TempFolder { path }
-    }
-
-    /// Returns the path of something in the folder, or of the folder for an empty name.
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.path.join(name)
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.path.to_str().expect("the target folder has a name that is text")
-    }
-
-    pub(crate) fn write(&self, name: &str, content: &[u8]) {
-        fs::write(self.path(name), content).unwrap();
-    }
-}
-
-impl Drop for TempFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
     }
 }

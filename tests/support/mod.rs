@@ -5,12 +5,14 @@
 
 mod child;
 mod gate;
+mod journal;
 mod process;
 mod tracked;
 
 use std::any::type_name_of_val;
 use std::cell::RefCell;
 use std::io::{Write, stderr};
+use std::panic::{Location, resume_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,9 +20,13 @@ use std::time::Duration;
 
 use tenter::{Handle, Runtime};
 
-pub(crate) use child::{Child, expect_success};
+pub(crate) use child::{Child, Running, expect_success};
 pub(crate) use gate::{Gate, Pair};
-pub(crate) use process::{descriptors, threads, threads_named, wait_until};
+pub(crate) use journal::{Journal, has_note, note, wait_for_note};
+pub(crate) use process::{
+    children, descriptors, is_alive, kill, memory_peak, process_state, threads, threads_named,
+    until, wait_until,
+};
 pub(crate) use tracked::{Drops, Tracked};
 
 /// The usual limit of a test: far beyond what it takes on a busy machine.
@@ -45,6 +51,25 @@ pub(crate) fn within<T>(limit: Duration, body: impl FnOnce() -> T) -> T {
         outer: WATCHED.replace(Some(watched)),
     };
     body()
+}
+
+/// A watchdog for the rest of an async test: unless what this returns is dropped before `limit`,
+/// the process ends as in [`within`].
+#[must_use = "a watchdog that is dropped watches nothing"]
+#[track_caller]
+pub(crate) fn watchdog(limit: Duration) -> impl Sized {
+    let name = match thread::current().name() {
+        None | Some("main") => Location::caller().to_string(),
+        Some(name) => name.to_owned(),
+    };
+    let watched = Watched::default();
+    watched.lock().unwrap().extend(Handle::try_current());
+    start_watchdog(name, limit, watched)
+}
+
+/// Runs `body` on a thread that is in no runtime, whatever thread this is, and waits for it.
+pub(crate) fn apart<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| scope.spawn(body).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// A runtime that the watchdog knows, with this many workers.
@@ -83,7 +108,12 @@ fn test_name<F>(body: &F) -> String {
 fn function_name<F>(closure: &F) -> String {
     let path = type_name_of_val(closure);
     let path = path.split("::{{closure}}").next().unwrap_or(path);
-    path.split_once("::").map_or(path, |(_crate, path)| path).to_owned()
+    let path = path.split_once("::").map_or(path, |(_crate, path)| path);
+    // The body of a `#[tenter::test]` is a function of the test's name inside the test.
+    match path.rsplit_once("::") {
+        Some((outer, inner)) if outer.ends_with(inner) => outer.to_owned(),
+        _ => path.to_owned(),
+    }
 }
 
 /// Ends the watch of a test, whichever way it goes.

@@ -1,7 +1,10 @@
-//! What `/proc` says about this process.
+//! What `/proc` says about this process and others.
 
 use std::fs;
 use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Open descriptors of this process.
 pub(crate) fn descriptors() -> usize {
@@ -26,4 +29,51 @@ pub(crate) fn wait_until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::yield_now();
     }
+}
+
+/// Suspends the task until the condition holds; the watchdog bounds it.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        tenter::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// The state of a process as one letter, such as `Z` of a zombie; `None` where there is none.
+pub(crate) fn process_state(process: u32) -> Option<char> {
+    stat(process).map(|(state, _parent)| state)
+}
+
+/// Whether a process of this id can still do something.
+pub(crate) fn is_alive(process: u32) -> bool {
+    process_state(process).is_some_and(|state| !matches!(state, 'Z' | 'X'))
+}
+
+/// The children of this process, zombies among them.
+pub(crate) fn children() -> Vec<u32> {
+    let own = std::process::id();
+    let entries = fs::read_dir("/proc").expect("/proc is there");
+    let processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.filter(|process| stat(*process).is_some_and(|(_, parent)| parent == own)).collect()
+}
+
+/// State and parent of a process.
+fn stat(process: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may have spaces and parentheses in it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Sends a signal to a process, which may be gone already.
+pub(crate) fn kill(process: u32, signal: Signal) {
+    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let _ = kill_process(process.expect("processes have positive ids"), signal);
+}
+
+/// The most bytes of memory that this process ever had resident.
+pub(crate) fn memory_peak() -> usize {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = peak.and_then(|peak| peak.split_whitespace().next()?.parse::<usize>().ok());
+    kilobytes.expect("the status has a line with the peak") * 1024
 }
