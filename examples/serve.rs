@@ -1,8 +1,9 @@
 //! An HTTP server on `tenter` and hyper 1: `cargo run --release --example serve -- --help`.
 //!
-//! Its pages each lean on another part of the runtime: `/sleep/{ms}` on timers, `/file/{name}` and
-//! `/hash/{n}` on the blocking pool, `/metrics` on the counters, and all of them on tasks and TCP.
-#![forbid(unsafe_code)]
+//! Its pages each lean on another part of the runtime: `/sleep/{ms}` on timers, `/file/{name}` on
+//! the blocking pool, `/hash/{n}` and `/crash` on worker processes, `/metrics` on the counters, and
+//! all of them on tasks and TCP.
+#![deny(unsafe_code)]
 
 #[path = "serve/args.rs"]
 mod args;
@@ -10,6 +11,8 @@ mod args;
 mod connection;
 #[path = "serve/files.rs"]
 mod files;
+#[path = "serve/jobs.rs"]
+mod jobs;
 #[path = "serve/page.rs"]
 mod page;
 
@@ -31,6 +34,7 @@ use page::{Response, text};
 use rustix::process::{Resource, Rlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use tenter::io::{Async, AsyncReadExt};
+use tenter::jobs::ProcessPool;
 use tenter::net::TcpListener;
 use tenter::time::sleep;
 
@@ -49,11 +53,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 struct Site {
     folder: Option<Arc<Folder>>,
     header_timeout: Duration,
+    /// What takes more computing than a task should do.
+    pool: ProcessPool,
     /// Closed when the server stops.
     stopping: Receiver<Infallible>,
 }
 
 fn main() -> ExitCode {
+    // The pool's workers are this program too: in one of them, this runs jobs and never returns.
+    tenter::jobs::init();
     let args = match Args::parse(std::env::args_os().skip(1)) {
         Ok(Some(args)) => args,
         Ok(None) => {
@@ -108,12 +116,14 @@ fn raise_descriptor_limit() {
 /// Serves until Ctrl-C, then until the requests at hand are answered.
 async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
     let mut signals = signals()?;
+    let pool = jobs::pool().map_err(io::Error::other)?;
     let listener = TcpListener::bind(args.address).await?;
     say(&format!("listening on http://{}", listener.local_addr()?));
 
     let (stop, stopping) = async_channel::bounded(1);
     let (open, all_closed) = async_channel::bounded::<Infallible>(1);
-    let site = Arc::new(Site { folder, header_timeout: args.header_timeout, stopping });
+    let header_timeout = args.header_timeout;
+    let site = Arc::new(Site { folder, header_timeout, pool: pool.clone(), stopping });
     let accepting = async {
         loop {
             match listener.accept().await {
@@ -148,7 +158,10 @@ async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
         let _ = interrupted(&mut signals).await;
         false
     };
-    match future::or(closed, future::or(again, late)).await {
+    let in_order = future::or(closed, future::or(again, late)).await;
+    // A job that still runs is one that nobody waits for any more. Afterwards no worker is left.
+    pool.shutdown(Duration::ZERO).await;
+    match in_order {
         true => Ok(()),
         false => Err(io::Error::other("stopped with connections open")),
     }
@@ -178,7 +191,10 @@ async fn route(head: &request::Parts, site: &Site) -> Response {
         Some((page, argument)) => (page, Some(argument)),
         None => (path, None),
     };
-    if !matches!((page, argument), ("" | "metrics", None) | ("sleep" | "file" | "hash", Some(_))) {
+    if !matches!(
+        (page, argument),
+        ("" | "crash" | "metrics", None) | ("sleep" | "file" | "hash", Some(_))
+    ) {
         return text(StatusCode::NOT_FOUND, "no such page");
     }
     if head.method != Method::GET && head.method != Method::HEAD {
@@ -195,18 +211,15 @@ async fn route(head: &request::Parts, site: &Site) -> Response {
             Err(why) => text(StatusCode::BAD_REQUEST, why),
         },
         ("hash", rounds) => match number(rounds, HASH_ROUNDS_MAX) {
-            // A loop without an await would keep a worker from its other tasks.
-            Ok(rounds) => match tenter::spawn_blocking(move || hash(rounds)).await {
-                Ok(hash) => text(StatusCode::OK, format!("{hash:016x}")),
-                Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
-            },
+            Ok(rounds) => jobs::hash_page(&site.pool, rounds).await,
             Err(why) => text(StatusCode::BAD_REQUEST, why),
         },
         ("file", name) => match &site.folder {
             Some(folder) => files::file(folder.clone(), name).await,
             None => text(StatusCode::NOT_FOUND, "the server was given no folder"),
         },
-        ("metrics", _) => page::metrics(&tenter::Handle::current().metrics()),
+        ("crash", _) => jobs::crash_page(&site.pool).await,
+        ("metrics", _) => page::metrics(&tenter::Handle::current().metrics(), &site.pool.metrics()),
         _ => page::html(page::INDEX),
     }
 }
@@ -216,11 +229,4 @@ fn number(text: &str, max: u64) -> Result<u64, String> {
         Ok(number) if number <= max => Ok(number),
         _ => Err(format!("not a number from 0 to {max}")),
     }
-}
-
-/// FNV-1a over the numbers below `rounds`, a word at a time.
-fn hash(rounds: u64) -> u64 {
-    (0..rounds).fold(0xcbf2_9ce4_8422_2325, |hash: u64, number| {
-        (hash ^ number).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
