@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::load::{Load, Service};
 use crate::peers::Runtime;
-use crate::rows::{ROWS, Row};
+use crate::rows::{Group, ROWS, Row};
 
 const ROUNDS: usize = 7;
 const ROUNDS_QUICK: usize = 3;
@@ -36,6 +36,8 @@ pub(crate) enum Command {
         load: Load,
         server: SocketAddr,
     },
+    /// Be a worker process of the floor.
+    Answer,
 }
 
 /// What is compared.
@@ -55,6 +57,11 @@ impl Plan {
     pub(crate) fn ops(&self, row: &Row) -> usize {
         row.ops[usize::from(self.quick)]
     }
+
+    /// Who is compared in a group's rows.
+    pub(crate) fn runtimes(&self, group: Group) -> impl Iterator<Item = Runtime> + '_ {
+        group.runtimes().iter().copied().filter(|runtime| self.runtimes.contains(runtime))
+    }
 }
 
 /// Reads the arguments after the program's name.
@@ -66,7 +73,7 @@ impl Plan {
 pub(crate) fn parse(args: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut args = args.peekable();
     match args.peek().map(String::as_str) {
-        Some("--sample" | "--serve" | "--load") => parse_part(args),
+        Some("--sample" | "--serve" | "--load" | "--answer") => parse_part(args),
         _ => parse_plan(args),
     }
 }
@@ -93,7 +100,7 @@ fn parse_plan(mut args: impl Iterator<Item = String>) -> Result<Command, String>
             // What cargo adds.
             "--bench" => {}
             "--quick" => plan.quick = true,
-            "--rows" => plan.rows = list(&value()?, "row", Row::find, row_names)?,
+            "--rows" => plan.rows = list(&value()?, "row", find_rows, row_names)?.concat(),
             "--runtimes" => {
                 plan.runtimes = list(&value()?, "runtime", Runtime::from_name, runtime_names)?;
             }
@@ -122,6 +129,15 @@ fn list<T>(
             find(name).ok_or_else(|| format!("unknown {kind} {name:?}; there are {}", names()))
         })
         .collect()
+}
+
+/// The row of that name, or all rows of the group.
+fn find_rows(name: &str) -> Option<Vec<&'static Row>> {
+    let group = Group::ALL.into_iter().find(|group| group.name() == name);
+    match group {
+        Some(group) => Some(ROWS.iter().filter(|row| row.group() == group).collect()),
+        None => Row::find(name).map(|row| vec![row]),
+    }
 }
 
 fn positive(flag: &str, text: &str) -> Result<usize, String> {
@@ -166,6 +182,7 @@ fn parse_part(mut args: impl Iterator<Item = String>) -> Result<Command, String>
             },
             server: number(server)?,
         }),
+        (Some("--answer"), []) => Ok(Command::Answer),
         _ => Err(bad("number of arguments")),
     }
 }
@@ -192,6 +209,7 @@ impl Command {
                 &load.ops,
                 &load.pause.as_micros(),
             ]),
+            Command::Answer => words(&[&"--answer"]),
             Command::Help | Command::Compare(_) => unreachable!("only a user gives {self:?}"),
         }
     }
@@ -204,17 +222,18 @@ fn words(words: &[&dyn ToString]) -> Vec<String> {
 /// What `--help` prints.
 pub(crate) fn help() -> String {
     let mut text = format!(
-        "Compares tenter with tokio, smol and the floor (written by hand, the least that works).
+        "Compares tenter with tokio, smol and the floor (written by hand, the least that works); its
+pool of processes with procspawn, Python's ProcessPoolExecutor and the floor.
 
 Usage: cargo bench --bench compare -- [options]
 
-  --rows A,B        only these rows
+  --rows A,B        only these rows; runtimes, processes: all of that group
   --runtimes A,B    only these of {}
-  --workers N       worker threads of each runtime (default {WORKERS})
+  --workers N       worker threads or processes of each (default {WORKERS})
   --rounds N        rounds, of which the medians are taken (default {ROUNDS})
   --quick           smaller rounds, and {ROUNDS_QUICK} of them: under a minute in all
   --json FILE       write every sample too
-  --svg FILE        draw the ratios to tokio too
+  --svg FILE        draw the ratios too
   --help            print this
 
 RUSTFLAGS=\"--cfg tokio_unstable\" makes tokio count its no-op wakes.

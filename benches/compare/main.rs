@@ -1,5 +1,6 @@
-//! Compares `tenter` with tokio, the smol stack and a hand-written floor: the same rows, the same
-//! number of workers, every sample in a fresh process, the runtimes by turns.
+//! Compares `tenter` with tokio, the smol stack and a hand-written floor, and its worker processes
+//! with procspawn, Python's and a floor: the same rows, the same number of workers, every sample in
+//! a fresh process, all by turns.
 //!
 //! `cargo bench --bench compare -- --help` lists the options and rows. A comparison starts itself
 //! again for each sample, each server and each load; see [`args::Command`].
@@ -9,6 +10,9 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use args::{Command, Plan};
+use peers::Runtime;
+use peers::processes::python;
+use rows::Row;
 
 mod args;
 mod clock;
@@ -26,12 +30,16 @@ mod rows;
 mod run;
 #[forbid(unsafe_code)]
 mod sample;
+mod shared;
 
 /// After which a part of a comparison has failed: a hang is a failure that is told.
 const PART_MAX: Duration = Duration::from_secs(60);
 const USAGE_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
+    // Neither returns in a worker process of its own.
+    tenter::jobs::init();
+    procspawn::init();
     let command = match args::parse(std::env::args().skip(1)) {
         Ok(command) => command,
         Err(message) => {
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
 fn run_command(command: Command) -> io::Result<ExitCode> {
     match command {
         Command::Help => print!("{}", args::help()),
-        Command::Compare(plan) => return compare(&plan),
+        Command::Compare(plan) => return compare(plan),
         Command::Sample { row, runtime, workers, ops } => {
             start_watchdog();
             rows::measure(row, runtime, workers, ops)?.print();
@@ -64,12 +72,15 @@ fn run_command(command: Command) -> io::Result<ExitCode> {
             start_watchdog();
             load::run(load, server)?;
         }
+        Command::Answer => peers::processes::floor::answer()?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the rows and reports; a failed sample does not keep the others from the table.
-fn compare(plan: &Plan) -> io::Result<ExitCode> {
+fn compare(mut plan: Plan) -> io::Result<ExitCode> {
+    leave_out_what_is_not_here(&mut plan);
+    let plan = &plan;
     let mut rows = Vec::new();
     for (index, row) in plan.rows.iter().enumerate() {
         let start = Instant::now();
@@ -86,6 +97,17 @@ fn compare(plan: &Plan) -> io::Result<ExitCode> {
     }
     let failed = rows.iter().flat_map(|row| &row.results).any(|result| result.failure.is_some());
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn leave_out_what_is_not_here(plan: &mut Plan) {
+    let measured = |row: &&Row| row.has(Runtime::Python);
+    if plan.rows.iter().any(measured)
+        && plan.runtimes.contains(&Runtime::Python)
+        && !python::exists()
+    {
+        eprintln!("there is no python3 with process pools: left out");
+        plan.runtimes.retain(|&runtime| runtime != Runtime::Python);
+    }
 }
 
 fn start_watchdog() {

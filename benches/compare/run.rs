@@ -10,12 +10,15 @@ use crate::args::{Command, Plan};
 use crate::clock::Usage;
 use crate::load::{Load, Service};
 use crate::peers::Runtime;
-use crate::rows::{Kind, Row};
+use crate::peers::processes::python;
+use crate::rows::{Goal, Kind, Row, Target};
 use crate::sample::{Metric, Sample};
 
 const TRACED_WAKES: usize = 400;
 const TRACED_REQUESTS: usize = 1_200;
 const TRACED_MEBIBYTES: usize = 100;
+const TRACED_JOBS: usize = 1_000;
+const TRACED_RECOVERIES: usize = 12;
 /// Between the requests of a client that is alone with a traced server.
 const TRACED_PAUSE: Duration = Duration::from_millis(1);
 
@@ -41,12 +44,34 @@ impl Compared {
         self.result(runtime)?.medians.value(metric)
     }
 
-    /// How many times better than tokio `runtime` is: all but rates are better when less.
+    /// How many times better than the group's baseline `runtime` is.
     pub(crate) fn ratio(&self, runtime: Runtime, metric: Metric) -> Option<f64> {
-        let tokio = self.median(Runtime::Tokio, metric)?;
+        self.times_better(runtime, self.row.group().baseline(), metric)
+    }
+
+    /// How many times the floor's `runtime`'s is: more is worse, of rates too.
+    pub(crate) fn of_floor(&self, runtime: Runtime, metric: Metric) -> Option<f64> {
+        self.times_better(Runtime::Floor, runtime, metric)
+    }
+
+    /// All but rates are better when less.
+    fn times_better(&self, runtime: Runtime, than: Runtime, metric: Metric) -> Option<f64> {
+        let others = self.median(than, metric)?;
         let own = self.median(runtime, metric)?;
-        let ratio = if metric == Metric::OpsPerSecond { own / tokio } else { tokio / own };
+        let ratio = if metric.is_rate() { own / others } else { others / own };
         (ratio.is_finite() && ratio > 0.0).then_some(ratio)
+    }
+
+    /// Whether `tenter` meets a goal's target, if both are known.
+    pub(crate) fn meets(&self, goal: &Goal) -> Option<bool> {
+        let own = || self.median(Runtime::Tenter, goal.metric);
+        match goal.target {
+            Target::Ratio(least) => Some(self.ratio(Runtime::Tenter, goal.metric)? >= least),
+            Target::OfFloor(most) => Some(self.of_floor(Runtime::Tenter, goal.metric)? <= most),
+            Target::Value(least) if goal.metric.is_rate() => Some(own()? >= least),
+            Target::Value(most) => Some(own()? <= most),
+            Target::Zero | Target::Open => None,
+        }
     }
 
     pub(crate) fn result(&self, runtime: Runtime) -> Option<&RuntimeResult> {
@@ -56,9 +81,9 @@ impl Compared {
 
 /// Runs every round of `row`.
 pub(crate) fn compare(plan: &Plan, row: &'static Row) -> Compared {
-    let has_row = |runtime: &&Runtime| **runtime != Runtime::Floor || row.has_floor();
+    let runtimes = plan.runtimes(row.group());
     let mut results: Vec<_> =
-        plan.runtimes.iter().filter(has_row).map(|&runtime| RuntimeResult::new(runtime)).collect();
+        runtimes.filter(|&runtime| row.has(runtime)).map(RuntimeResult::new).collect();
     for _ in 0..plan.rounds {
         for result in &mut results {
             result.add(row, sample(row, result.runtime, plan.workers, plan.ops(row)));
@@ -67,7 +92,8 @@ pub(crate) fn compare(plan: &Plan, row: &'static Row) -> Compared {
     let counted = counts_system_calls(row) && strace_works();
     for result in &mut results {
         result.medians = Sample::medians(&result.samples);
-        if !counted || result.failure.is_some() {
+        // Not Python's, whose start and end are not told from the rest.
+        if !counted || result.failure.is_some() || result.runtime == Runtime::Python {
             continue;
         }
         match system_calls(row, result.runtime, plan.workers) {
@@ -97,7 +123,13 @@ impl RuntimeResult {
 
 fn sample(row: &'static Row, runtime: Runtime, workers: usize, ops: usize) -> io::Result<Sample> {
     match row.kind {
-        Kind::Warm | Kind::Fresh => {
+        Kind::Jobs { .. } if runtime == Runtime::Python => {
+            let mut part = Part::spawn(python::command(row.name, workers, ops))?;
+            let text = part.rest()?;
+            part.end()?;
+            Sample::parse_json(&text)
+        }
+        Kind::Warm | Kind::Fresh | Kind::Jobs { .. } => {
             let command = Command::Sample { row, runtime, workers, ops };
             let mut part = Part::start(&command, None)?;
             let text = part.rest()?;
@@ -116,7 +148,7 @@ fn sample(row: &'static Row, runtime: Runtime, workers: usize, ops: usize) -> io
 
 /// Rows whose every operation ends in the kernel, and where the count is a matter of design.
 fn counts_system_calls(row: &Row) -> bool {
-    matches!(row.kind, Kind::Server(..)) || row.name == "wake_latency"
+    matches!(row.kind, Kind::Server(..) | Kind::Jobs { .. }) || row.name == "wake_latency"
 }
 
 fn strace_works() -> bool {
@@ -129,8 +161,8 @@ fn strace_works() -> bool {
 fn system_calls(row: &'static Row, runtime: Runtime, workers: usize) -> io::Result<f64> {
     let log = std::env::temp_dir().join(format!("tenter-compare-{}.strace", process::id()));
     let ops = match row.kind {
-        Kind::Warm | Kind::Fresh => {
-            let ops = TRACED_WAKES;
+        Kind::Warm | Kind::Fresh | Kind::Jobs { .. } => {
+            let ops = traced_ops(row);
             let mut part =
                 Part::start(&Command::Sample { row, runtime, workers, ops }, Some(&log))?;
             part.rest()?;
@@ -156,6 +188,15 @@ fn system_calls(row: &'static Row, runtime: Runtime, workers: usize) -> io::Resu
     Ok(calls as f64 / ops as f64)
 }
 
+fn traced_ops(row: &Row) -> usize {
+    match row.name {
+        "wake_latency" | "job_noop" => TRACED_WAKES,
+        "job_1mib" => TRACED_MEBIBYTES,
+        "job_recover" => TRACED_RECOVERIES,
+        _ => TRACED_JOBS,
+    }
+}
+
 /// The calls that strace logged between the two that [`Usage::of_process`] makes.
 fn count_calls(log: &str) -> Option<usize> {
     const MARK: &str = "getrusage(RUSAGE_SELF";
@@ -172,7 +213,7 @@ fn count_calls(log: &str) -> Option<usize> {
     }
 }
 
-/// A process of this program that does one part of the work. Killed if it is not ended.
+/// A process that does one part of the work, of this program or Python's. Killed if it is not ended.
 struct Part {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -186,8 +227,12 @@ impl Part {
             Some(log) => traced(program, log),
             None => process::Command::new(program),
         };
-        let mut child =
-            process.args(command.args()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        process.args(command.args());
+        Part::spawn(process)
+    }
+
+    fn spawn(mut process: process::Command) -> io::Result<Part> {
+        let mut child = process.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let stdout = child.stdout.take().expect("standard output is piped");
         Ok(Part { child, stdout: BufReader::new(stdout) })
     }

@@ -17,10 +17,12 @@ pub(crate) enum Metric {
     LateNs,
     OpsPerSecond,
     Bytes,
+    ErrorNs,
+    NextNs,
 }
 
 impl Metric {
-    pub(crate) const ALL: [Metric; 11] = [
+    pub(crate) const ALL: [Metric; 13] = [
         Metric::WallNs,
         Metric::CpuNs,
         Metric::Switches,
@@ -32,6 +34,8 @@ impl Metric {
         Metric::LateNs,
         Metric::OpsPerSecond,
         Metric::Bytes,
+        Metric::ErrorNs,
+        Metric::NextNs,
     ];
 
     /// The name on the wire between processes and in the JSON.
@@ -48,7 +52,14 @@ impl Metric {
             Metric::LateNs => "last_late_ns",
             Metric::OpsPerSecond => "ops_per_second",
             Metric::Bytes => "bytes",
+            Metric::ErrorNs => "error_ns",
+            Metric::NextNs => "next_ns",
         }
+    }
+
+    /// Whether more is better: of rates alone.
+    pub(crate) fn is_rate(self) -> bool {
+        self == Metric::OpsPerSecond
     }
 
     fn from_name(name: &str) -> Option<Metric> {
@@ -92,6 +103,25 @@ impl Sample {
                 io::Error::new(io::ErrorKind::InvalidData, format!("no metric in {line:?}"))
             })?;
             sample.set(metric, value);
+        }
+        Ok(sample)
+    }
+
+    /// Reads what a program in another language wrote: objects in JSON, one a line.
+    ///
+    /// # Errors
+    ///
+    /// - `InvalidData`: a line is no object, or has a member that is no metric with its value.
+    pub(crate) fn parse_json(text: &str) -> io::Result<Sample> {
+        let mut sample = Sample::default();
+        for line in text.lines() {
+            let members: BTreeMap<String, f64> = serde_json::from_str(line)?;
+            for (name, value) in members {
+                let metric = Metric::from_name(&name).ok_or_else(|| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("no metric: {name:?}"))
+                })?;
+                sample.set(metric, value);
+            }
         }
         Ok(sample)
     }

@@ -1,4 +1,5 @@
-//! The runtimes that are compared, behind one trait, by static dispatch.
+//! Who is compared: the runtimes, behind one trait, by static dispatch; in [`processes`] the pools
+//! of worker processes, behind another.
 //!
 //! What a runtime does is its own (tasks, timers, sockets, blocking pool, yielding); what it does
 //! not is the same for all (channels, the load on a server, the clock).
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(crate) mod floor;
+pub(crate) mod processes;
 mod smol;
 mod tenter;
 mod tokio;
@@ -22,18 +24,29 @@ pub(crate) enum Runtime {
     Tenter,
     Tokio,
     Smol,
+    Procspawn,
+    /// Python's `ProcessPoolExecutor`.
+    Python,
     Floor,
 }
 
 impl Runtime {
-    pub(crate) const ALL: [Runtime; 4] =
-        [Runtime::Tenter, Runtime::Tokio, Runtime::Smol, Runtime::Floor];
+    pub(crate) const ALL: [Runtime; 6] = [
+        Runtime::Tenter,
+        Runtime::Tokio,
+        Runtime::Smol,
+        Runtime::Procspawn,
+        Runtime::Python,
+        Runtime::Floor,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Runtime::Tenter => "tenter",
             Runtime::Tokio => "tokio",
             Runtime::Smol => "smol",
+            Runtime::Procspawn => "procspawn",
+            Runtime::Python => "python",
             Runtime::Floor => "floor",
         }
     }

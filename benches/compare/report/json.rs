@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::args::Plan;
+use crate::peers::Runtime;
+use crate::rows::{Goal, Target};
 use crate::run::{Compared, RuntimeResult};
 use crate::sample::Sample;
 
@@ -21,19 +23,41 @@ pub(crate) fn json(plan: &Plan, rows: &[Compared]) -> String {
 
 fn compared(plan: &Plan, compared: &Compared) -> Value {
     let row = compared.row;
-    let mut runtimes = Map::new();
-    for result in &compared.results {
-        let mut value = runtime_result(result);
-        value["ratio_to_tokio"] = compared.ratio(result.runtime, row.metric).into();
-        runtimes.insert(result.runtime.name().to_owned(), value);
-    }
+    let runtimes: Map<String, Value> = compared
+        .results
+        .iter()
+        .map(|result| (result.runtime.name().to_owned(), runtime_result(result)))
+        .collect();
+    let goals: Vec<Value> = row.goals.iter().map(|goal| goal_result(compared, goal)).collect();
     json!({
         "row": row.name,
+        "group": row.group().name(),
         "operation": row.what,
         "operations_per_round": plan.ops(row),
-        "ratio_of": row.metric.name(),
-        "target_ratio": row.target,
+        "goals": goals,
         "runtimes": runtimes,
+    })
+}
+
+/// A metric that matters, its target, and how the runtimes compare in it.
+fn goal_result(compared: &Compared, goal: &Goal) -> Value {
+    let ratios = |ratio: &dyn Fn(Runtime) -> Option<f64>| -> Map<String, Value> {
+        let runtimes = compared.results.iter().map(|result| result.runtime);
+        runtimes.map(|runtime| (runtime.name().to_owned(), ratio(runtime).into())).collect()
+    };
+    let (kind, number) = match goal.target {
+        Target::Ratio(ratio) => ("times_better_than_baseline", Some(ratio)),
+        Target::Zero => ("zero", None),
+        Target::OfFloor(ratio) => ("times_the_floor", Some(ratio)),
+        Target::Value(value) => ("value", Some(value)),
+        Target::Open => ("open", None),
+    };
+    json!({
+        "metric": goal.metric.name(),
+        "target": { "kind": kind, "number": number, "met": compared.meets(goal) },
+        "baseline": compared.row.group().baseline().name(),
+        "times_better_than_baseline": ratios(&|runtime| compared.ratio(runtime, goal.metric)),
+        "times_the_floor": ratios(&|runtime| compared.of_floor(runtime, goal.metric)),
     })
 }
 

@@ -9,10 +9,13 @@ use crate::peers::{Peer, Runtime, Smol, Tenter, Tokio, floor};
 use crate::sample::{Metric, Sample};
 
 pub(crate) mod blocking;
+mod jobs;
 pub(crate) mod memory;
 pub(crate) mod tasks;
 pub(crate) mod tcp;
 pub(crate) mod timers;
+
+use Target::{OfFloor, Open, Ratio, Value, Zero};
 
 /// A row of the table.
 #[derive(Debug)]
@@ -23,11 +26,65 @@ pub(crate) struct Row {
     pub(crate) kind: Kind,
     /// Operations a round, and operations a round of `--quick`.
     pub(crate) ops: [usize; 2],
-    /// What the ratio to tokio is taken of.
+    /// What matters in the row, a line of the table each.
+    pub(crate) goals: &'static [Goal],
+}
+
+/// A metric that matters, and what is aimed at.
+#[derive(Debug)]
+pub(crate) struct Goal {
     pub(crate) metric: Metric,
-    /// The ratio to tokio that is aimed at; 1 is as good as tokio, more is better. None where
-    /// tokio's is zero, and so is the aim.
-    pub(crate) target: Option<f64>,
+    pub(crate) target: Target,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Target {
+    /// So many times better than the group's baseline; 1 is as good, more is better.
+    Ratio(f64),
+    /// None at all, as the baseline: there is no ratio.
+    Zero,
+    /// At most so many times the floor's.
+    OfFloor(f64),
+    /// This, or better.
+    Value(f64),
+    /// Nothing in particular: it is there to be seen beside the others.
+    Open,
+}
+
+/// Rows that are compared with the same others, and reported in tables of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    Runtimes,
+    Processes,
+}
+
+impl Group {
+    pub(crate) const ALL: [Group; 2] = [Group::Runtimes, Group::Processes];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Group::Runtimes => "runtimes",
+            Group::Processes => "processes",
+        }
+    }
+
+    /// Who is compared, in the order of a round.
+    pub(crate) fn runtimes(self) -> &'static [Runtime] {
+        match self {
+            Group::Runtimes => &[Runtime::Tenter, Runtime::Tokio, Runtime::Smol, Runtime::Floor],
+            Group::Processes => {
+                &[Runtime::Tenter, Runtime::Procspawn, Runtime::Python, Runtime::Floor]
+            }
+        }
+    }
+
+    /// To whom ratios are taken.
+    pub(crate) fn baseline(self) -> Runtime {
+        match self {
+            Group::Runtimes => Runtime::Tokio,
+            Group::Processes => Runtime::Procspawn,
+        }
+    }
 }
 
 /// How a row is measured.
@@ -39,6 +96,9 @@ pub(crate) enum Kind {
     Fresh,
     /// A server in one process, its load in another, with so many connections.
     Server(Service, usize),
+    /// On worker processes, after a quarter of the work as warm-up. So many jobs may be sent to a
+    /// worker that is not done yet, which is `tenter`'s alone; 0 for a pool as it is.
+    Jobs { ahead: usize },
 }
 
 /// What a row's body did.
@@ -58,63 +118,77 @@ impl Outcome {
 type Body<P> = fn(&P, usize) -> Outcome;
 
 macro_rules! rows {
-    ($($name:literal $kind:expr, $ops:expr, $metric:ident, $target:expr, $what:literal;)*) => {
+    ($(
+        $name:literal $kind:expr, $ops:expr, $($metric:ident $target:expr),+, $what:literal;
+    )*) => {
         &[$(Row {
             name: $name,
             what: $what,
             kind: $kind,
             ops: $ops,
-            metric: Metric::$metric,
-            target: $target,
+            goals: &[$(Goal { metric: Metric::$metric, target: $target }),+],
         }),*]
     };
 }
 
 pub(crate) const ROWS: &[Row] = rows! {
-    "spawn_local" Kind::Warm, [400_000, 100_000], CpuNs, Some(3.0),
+    "spawn_local" Kind::Warm, [400_000, 100_000], CpuNs Ratio(3.0),
         "a task spawns a task and joins it, 10,000 at once";
-    "spawn_remote" Kind::Warm, [400_000, 100_000], CpuNs, Some(2.5),
+    "spawn_remote" Kind::Warm, [400_000, 100_000], CpuNs Ratio(2.5),
         "the same from one thread outside";
-    "spawn_remote_multi" Kind::Warm, [400_000, 100_000], CpuNs, Some(2.5),
+    "spawn_remote_multi" Kind::Warm, [400_000, 100_000], CpuNs Ratio(2.5),
         "the same from four threads outside";
-    "yield_many" Kind::Warm, [4_000_000, 1_000_000], CpuNs, Some(1.3),
+    "yield_many" Kind::Warm, [4_000_000, 1_000_000], CpuNs Ratio(1.3),
         "one of 200 tasks yields";
-    "ping_pong" Kind::Warm, [200_000, 50_000], CpuNs, Some(1.5),
+    "ping_pong" Kind::Warm, [200_000, 50_000], CpuNs Ratio(1.5),
         "a task spawns another and trades a oneshot each way with it, 1,000 at once";
-    "chained_spawn" Kind::Warm, [1_000_000, 400_000], CpuNs, Some(2.5),
+    "chained_spawn" Kind::Warm, [1_000_000, 400_000], CpuNs Ratio(2.5),
         "a task spawns the next and ends";
-    "cross_wake" Kind::Warm, [200_000, 40_000], CpuNs, Some(1.7),
+    "cross_wake" Kind::Warm, [200_000, 40_000], CpuNs Ratio(1.7),
         "round trip between two tasks over two channels";
-    "mpsc_contended" Kind::Warm, [1_000_000, 400_000], CpuNs, Some(1.4),
+    "mpsc_contended" Kind::Warm, [1_000_000, 400_000], CpuNs Ratio(1.4),
         "message from one of 8 tasks to one over a channel of 64";
-    "fork_join" Kind::Warm, [524_256, 196_596], CpuNs, Some(2.2),
+    "fork_join" Kind::Warm, [524_256, 196_596], CpuNs Ratio(2.2),
         "node of a binary tree of 32,767 tasks";
-    "skewed" Kind::Warm, [20_000, 4_000], WallNs, Some(1.0),
+    "skewed" Kind::Warm, [20_000, 4_000], WallNs Ratio(1.0),
         "CPU work spawned by one task, every 16th 50 times as long";
-    "main_rpc" Kind::Warm, [40_000, 8_000], CpuNs, Some(5.0),
+    "main_rpc" Kind::Warm, [40_000, 8_000], CpuNs Ratio(5.0),
         "request and reply between the main future and a task";
-    "timers_fire" Kind::Warm, [50_000, 10_000], CpuNs, Some(1.5),
+    "timers_fire" Kind::Warm, [50_000, 10_000], CpuNs Ratio(1.5),
         "a task sleeps until its own instant, all within 20 ms";
-    "timers_cancel" Kind::Warm, [1_000_000, 400_000], CpuNs, Some(3.0),
+    "timers_cancel" Kind::Warm, [1_000_000, 400_000], CpuNs Ratio(3.0),
         "a task polls a sleep once and drops it, 4 tasks";
-    "blocking_noop" Kind::Warm, [50_000, 10_000], CpuNs, Some(3.0),
+    "blocking_noop" Kind::Warm, [50_000, 10_000], CpuNs Ratio(3.0),
         "an empty closure on the blocking pool, 64 at once";
-    "wake_latency" Kind::Warm, [1_000, 200], CpuNs, Some(1.7),
+    "wake_latency" Kind::Warm, [1_000, 200], CpuNs Ratio(1.7),
         "a thread outside wakes a task of an idle runtime";
-    "tcp_echo_1" Kind::Server(Service::Echo, 1), [20_000, 3_000], CpuNs, Some(1.0),
+    "tcp_echo_1" Kind::Server(Service::Echo, 1), [20_000, 3_000], CpuNs Ratio(1.0),
         "request of 128 bytes and its echo, one connection";
-    "tcp_echo_64" Kind::Server(Service::Echo, 64), [100_000, 16_000], CpuNs, Some(1.12),
+    "tcp_echo_64" Kind::Server(Service::Echo, 64), [100_000, 16_000], CpuNs Ratio(1.12),
         "the same over 64 connections";
-    "tcp_echo_1000" Kind::Server(Service::Echo, 1000), [100_000, 12_000], CpuNs, Some(1.2),
+    "tcp_echo_1000" Kind::Server(Service::Echo, 1000), [100_000, 12_000], CpuNs Ratio(1.2),
         "the same over 1,000 connections";
-    "tcp_stream" Kind::Server(Service::Sink, 4), [1_000, 200], CpuNs, Some(1.0),
+    "tcp_stream" Kind::Server(Service::Sink, 4), [1_000, 200], CpuNs Ratio(1.0),
         "MiB received over 4 connections";
-    "tcp_churn" Kind::Server(Service::Churn, 16), [12_000, 2_000], CpuNs, Some(1.1),
+    "tcp_churn" Kind::Server(Service::Churn, 16), [12_000, 2_000], CpuNs Ratio(1.1),
         "connect, request, reply, close; 16 at once";
-    "idle_cpu" Kind::Fresh, [1_000, 200], CpuNs, None,
+    "idle_cpu" Kind::Fresh, [1_000, 200], CpuNs Zero,
         "second of a runtime idle for half a second, with 1,000 parked tasks and a timer";
-    "bytes_per_task" Kind::Fresh, [1_000_000, 250_000], Bytes, Some(2.6),
+    "bytes_per_task" Kind::Fresh, [1_000_000, 250_000], Bytes Ratio(2.6),
         "resident memory of a parked task with a future of 16 bytes";
+    "job_noop" Kind::Jobs { ahead: 0 }, [10_000, 1_000], P50Ns OfFloor(1.6), P99Ns Open,
+        "a job that does nothing, one after another; floor: 64 bytes over a socketpair and back";
+    "job_noop_many" Kind::Jobs { ahead: 0 }, [50_000, 5_000], OpsPerSecond Value(100_000.0),
+        "the same, 500 at once; floor: as before, a thread a worker";
+    "job_noop_many_2" Kind::Jobs { ahead: 2 }, [100_000, 10_000], OpsPerSecond Open,
+        "the same, 2 sent ahead to each worker; floor: 3 messages at once";
+    "job_noop_many_16" Kind::Jobs { ahead: 16 }, [400_000, 40_000], OpsPerSecond Open,
+        "the same, 16 sent ahead to each worker; floor: 17 messages at once";
+    "job_1mib" Kind::Jobs { ahead: 0 }, [500, 60], P50Ns Value(450_000.0), P99Ns Open,
+        "a job that takes and returns 1 MiB; floor: through shared memory, 2 copies each way, and \
+         a message; procspawn: not as `Vec<u8>`, which is slower";
+    "job_recover" Kind::Jobs { ahead: 0 }, [60, 9], ErrorNs Value(1e6), NextNs Value(3e6),
+        "the only worker is killed during a job; that ends in an error, and the next is done";
 };
 
 impl Row {
@@ -122,9 +196,21 @@ impl Row {
         ROWS.iter().find(|row| row.name == name)
     }
 
-    /// Whether the row has a hand-written floor.
-    pub(crate) fn has_floor(&self) -> bool {
-        matches!(self.kind, Kind::Server(..)) || floor::body(self.name).is_some()
+    pub(crate) fn group(&self) -> Group {
+        match self.kind {
+            Kind::Warm | Kind::Fresh | Kind::Server(..) => Group::Runtimes,
+            Kind::Jobs { .. } => Group::Processes,
+        }
+    }
+
+    /// Whether `runtime` is compared in this row.
+    pub(crate) fn has(&self, runtime: Runtime) -> bool {
+        let has_row = match (self.kind, runtime) {
+            (Kind::Warm | Kind::Fresh, Runtime::Floor) => floor::body(self.name).is_some(),
+            (Kind::Jobs { ahead }, Runtime::Procspawn | Runtime::Python) => ahead == 0,
+            _ => true,
+        };
+        has_row && self.group().runtimes().contains(&runtime)
     }
 }
 
@@ -132,7 +218,7 @@ impl Row {
 ///
 /// # Errors
 ///
-/// - `Unsupported`: the row is a server's, or the floor does not have it.
+/// - `Unsupported`: the row is a server's, or the runtime does not have it.
 /// - Whatever the runtime's start reports.
 pub(crate) fn measure(
     row: &Row,
@@ -140,6 +226,9 @@ pub(crate) fn measure(
     workers: usize,
     ops: usize,
 ) -> io::Result<Sample> {
+    if let Kind::Jobs { ahead } = row.kind {
+        return jobs::measure(row, runtime, workers, ahead, ops);
+    }
     match runtime {
         Runtime::Tenter => measure_peer::<Tenter>(row, workers, ops),
         Runtime::Tokio => measure_peer::<Tokio>(row, workers, ops),
@@ -148,6 +237,7 @@ pub(crate) fn measure(
             let body = floor::body(row.name).ok_or(io::ErrorKind::Unsupported)?;
             Ok(measure_body(row, ops, body, || None))
         }
+        Runtime::Procspawn | Runtime::Python => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
@@ -186,10 +276,11 @@ fn body<P: Peer>(name: &str) -> Option<Body<P>> {
 fn measure_body(
     row: &Row,
     ops: usize,
-    body: impl Fn(usize) -> Outcome,
+    mut body: impl FnMut(usize) -> Outcome,
     noop_wakes: impl Fn() -> Option<u64>,
 ) -> Sample {
-    if row.kind == Kind::Warm {
+    let warm = row.kind != Kind::Fresh;
+    if warm {
         body(ops / 4);
     }
     let noop_before = noop_wakes();
@@ -203,7 +294,7 @@ fn measure_body(
     let ops = outcome.ops as f64;
     let mut sample = Sample::default();
     // A fresh row's body also prepares what it measures.
-    if row.kind == Kind::Warm {
+    if warm {
         sample.set(Metric::WallNs, wall.as_nanos() as f64 / ops);
     }
     sample.set(Metric::CpuNs, used.cpu_ns as f64 / ops);

@@ -17,6 +17,7 @@ pub(crate) const ANY_PORT: SocketAddr =
 ///
 /// # Errors
 ///
+/// - `Unsupported`: this is no runtime, but a pool of processes.
 /// - Whatever the runtime's start or the listener reports.
 pub(crate) fn serve(service: Service, runtime: Runtime, workers: usize) -> io::Result<()> {
     raise_descriptor_limit()?;
@@ -28,6 +29,7 @@ pub(crate) fn serve(service: Service, runtime: Runtime, workers: usize) -> io::R
             let address = floor::tcp::start(service)?;
             answer_controller(address, || None)
         }
+        Runtime::Procspawn | Runtime::Python => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
