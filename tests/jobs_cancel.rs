@@ -9,9 +9,7 @@ use std::process;
 use std::time::Duration;
 
 use futures_lite::future::{or, poll_once, yield_now};
-use support::{
-    Gate, Journal, LIMIT, is_alive, note, process_state, until, wait_for_note, watchdog,
-};
+use support::{Gate, Journal, LIMIT, is_alive, is_stopped, note, until, wait_for_note, watchdog};
 use tenter::jobs::{self, JobError, Priority, ProcessPool};
 
 /// A limit that passes in a test.
@@ -207,7 +205,7 @@ async fn dropping_a_future_whose_job_runs_kills_the_worker() {
         let worker = worker.await.unwrap();
         if stopped {
             support::kill(worker, rustix::process::Signal::STOP);
-            until(|| process_state(worker) == Some('T')).await;
+            until(|| is_stopped(worker)).await;
         }
         drop(run);
         until(|| !is_alive(worker)).await;

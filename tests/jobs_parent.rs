@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use support::{
-    Child, Journal, LIMIT, Running, apart, is_alive, kill, note, process_state, until, watchdog,
+    Child, Journal, LIMIT, Running, apart, is_alive, is_stopped, kill, note, until, watchdog,
 };
 use tenter::Runtime;
 use tenter::jobs::{JobError, ProcessPool};
@@ -120,9 +120,6 @@ fn parent(life: impl FnOnce()) -> (Running, Vec<u32>) {
 
 /// Makes a pool of an idle worker, busy ones and a stopped one, tells who they are, and ends.
 fn has_a_busy_pool(end: impl FnOnce(ProcessPool) + Send) {
-    // As of a program that a terminal or a service starts: without a parent in their session its
-    // children are an orphaned process group, and the system ends those of it that are stopped.
-    rustix::process::setsid().expect("the child leads no group");
     apart(|| {
         let runtime = runtime();
         let (pool, workers) = runtime.block_on(busy_pool());
@@ -142,7 +139,7 @@ async fn busy_pool() -> (ProcessPool, [u32; 4]) {
     tenter::spawn(pool.run(notes_and_stops::job(journal.path()))).detach();
     let busy = journal.has_lines(3).await;
     let busy: Vec<u32> = busy.iter().map(|line| line.parse().unwrap()).collect();
-    until(|| busy.iter().any(|worker| process_state(*worker) == Some('T'))).await;
+    until(|| busy.iter().any(|worker| is_stopped(*worker))).await;
     let idle = pool.run(id::job()).await.unwrap();
     (pool, [busy[0], busy[1], busy[2], idle])
 }
@@ -217,7 +214,7 @@ async fn a_parent_that_is_stopped_and_goes_on_has_lost_nothing() {
     });
     let journal = child.line_of("journal");
     kill(child.id(), Signal::STOP);
-    until(|| process_state(child.id()) == Some('T')).await;
+    until(|| is_stopped(child.id())).await;
     note(&journal, "go");
     kill(child.id(), Signal::CONT);
     let jobs = child.line_of("jobs");

@@ -5,16 +5,18 @@ mod support;
 
 use std::hint::spin_loop;
 use std::process;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, poll_once};
 use rustix::process::Signal;
+use signal_hook::consts::SIGTERM;
 use support::{
-    Child, Journal, LIMIT, apart, children, descriptors, expect_success, is_alive, kill, note,
-    process_state, threads, until, wait_for_note, wait_until, watchdog,
+    Child, Journal, LIMIT, apart, children, descriptors, expect_success, is_alive, is_stopped,
+    kill, note, threads, until, wait_for_note, wait_until, watchdog,
 };
 use tenter::Runtime;
 use tenter::jobs::{self, JobError, ProcessPool};
@@ -63,6 +65,21 @@ fn holds(journal: &str) -> u32 {
 #[tenter::job]
 fn spins(journal: &str) {
     note(journal, &process::id().to_string());
+    loop {
+        spin_loop();
+    }
+}
+
+/// Notes when it is asked to end, and does not.
+#[tenter::job]
+fn hears_and_stays(journal: &str) {
+    let asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGTERM, asked.clone()).expect("it can be caught");
+    note(journal, &process::id().to_string());
+    while !asked.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(1));
+    }
+    note(journal, "asked");
     loop {
         spin_loop();
     }
@@ -178,12 +195,29 @@ async fn a_shutdown_drops_what_waits_and_kills_what_does_not_end() {
 }
 
 #[tenter::test]
+async fn a_shutdown_asks_a_worker_before_it_kills_it() {
+    let _watchdog = watchdog(LIMIT);
+    // It may be killed before it could note that it was asked: not each time.
+    loop {
+        let (pool, journal) = (pool(1), Journal::new());
+        let run = tenter::spawn(pool.run(hears_and_stays::job(journal.path())));
+        let worker = worker(&journal).await;
+        assert_eq!(pool.shutdown(Duration::ZERO).await.killed, 1);
+        assert!(!is_alive(worker));
+        assert!(run.await.unwrap().unwrap_err().is_closed());
+        if journal.count("asked") == 1 {
+            break;
+        }
+    }
+}
+
+#[tenter::test]
 async fn a_shutdown_kills_a_worker_that_is_stopped() {
     let _watchdog = watchdog(LIMIT);
     let pool = pool(1);
     let worker = pool.run(id::job()).await.unwrap();
     kill(worker, Signal::STOP);
-    until(|| process_state(worker) == Some('T')).await;
+    until(|| is_stopped(worker)).await;
     pool.shutdown(SHORT).await;
     assert!(!is_alive(worker));
 }

@@ -162,8 +162,8 @@ impl Wire {
 }
 
 impl Link<Plan> for Wire {
-    fn flush(&self, take: &mut dyn FnMut() -> Option<Arc<Job<Plan>>>) {
-        let mut process = self.0.lock();
+    fn flush(this: &Arc<Self>, take: &mut dyn FnMut() -> Option<Arc<Job<Plan>>>) {
+        let mut process = this.0.lock();
         // J4: what is not taken was never started. A worker that is dead and not known to be takes
         // what is written like another, and does not read it.
         while !process.is_closed {

@@ -16,6 +16,7 @@ use crate::io::Async;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::lock::{Mutex, MutexGuard};
 use crate::primitive::{Arc, PlainCounter, contain_drop};
+use crate::runtime::Handle;
 
 use super::codec::Body;
 use super::dispatch;
@@ -29,8 +30,13 @@ type Job = dispatch::Job<Request>;
 /// Bytes that are gathered for one write, about.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Bytes of a body that are copied to or from the slab where they are needed. More are copied by a
+/// thread that may block: memory that was never touched takes a millisecond for a few MiB.
+const COPY_BYTES_MAX: usize = 2 << 20;
+
 /// A worker, as everybody but its keeper reaches it.
 pub(crate) struct Link {
+    handle: Handle,
     leash: Arc<Leash>,
     outbox: Mutex<Outbox>,
     keeper: Mutex<Option<Waker>>,
@@ -47,7 +53,12 @@ struct Outbox {
     written: usize,
     /// Descriptors, each with the place in `bytes` that it goes with.
     descriptors: VecDeque<(usize, OwnedFd)>,
+    /// `None` also while a large body is copied.
     slab: Option<Slab>,
+    /// A job's body is being copied to the slab, and its frame is written then.
+    is_copying: bool,
+    /// Frames of the job that is being copied, to come behind its own.
+    behind_copy: Vec<u8>,
     /// The last frame is a job.
     last_is_job: bool,
     /// A job for which there is no memory to share, and why.
@@ -69,8 +80,9 @@ pub(crate) fn add(counter: &PlainCounter, bytes: usize) {
 }
 
 impl Link {
-    pub(crate) fn new(traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(handle: Handle, traffic: Arc<Traffic>) -> Self {
         Self {
+            handle,
             leash: Arc::default(),
             outbox: Mutex::new(Outbox::new(traffic)),
             keeper: Mutex::new(None),
@@ -93,7 +105,7 @@ impl Link {
         let mut outbox = self.outbox.lock();
         outbox.socket = None;
         outbox.slab = None;
-        Gone { last_is_job: outbox.last_is_job, is_cut: outbox.has_bytes() }
+        Gone { last_is_job: outbox.last_is_job, is_cut: outbox.has_bytes() || outbox.is_copying }
     }
 
     /// Has `waker` woken by [`nudge`](dispatch::Link::nudge), from now on.
@@ -117,6 +129,10 @@ impl Link {
     /// [`Kind::Cancel`] and [`Kind::Credit`] are of a job but do not start one.
     pub(crate) fn control(&self, write: impl FnOnce(&mut Vec<u8>)) {
         let mut outbox = self.outbox.lock();
+        if outbox.is_copying {
+            write(&mut outbox.behind_copy);
+            return;
+        }
         outbox.last_is_job = false;
         write(&mut outbox.bytes);
         self.send(outbox);
@@ -159,20 +175,31 @@ impl Link {
         Ok(())
     }
 
-    /// Reads a body of `len` bytes out of the shared memory.
+    /// Takes the shared memory, out of which a body of `len` bytes is to be read.
     ///
     /// # Errors
     ///
-    /// It is none, or there is no such memory.
-    pub(crate) fn read_slab(&self, len: u64) -> Result<Body, String> {
-        let outbox = self.outbox.lock();
-        let slab = outbox.slab.as_ref().ok_or("a body in a slab that is not there")?;
-        let len = usize::try_from(len).ok().filter(|len| *len <= slab.len());
-        let len = len.ok_or("a body that is longer than the slab")?;
-        let body = Body::read(len, &mut |range, out| slab.read_to(range.start, range.len(), out));
-        let body = body.map_err(|malformed| malformed.to_string())?;
-        add(&outbox.traffic.slab, len);
-        Ok(body)
+    /// There is no such memory.
+    pub(crate) fn lend_slab(&self, len: u64) -> Result<Lent, String> {
+        let mut outbox = self.outbox.lock();
+        let slab = outbox.slab.take().ok_or("a body in a slab that is not there")?;
+        match usize::try_from(len).ok().filter(|len| *len <= slab.len()) {
+            Some(len) => {
+                add(&outbox.traffic.slab, len);
+                Ok(Lent { slab, len })
+            }
+            None => Err("a body that is longer than the slab".to_owned()),
+        }
+    }
+
+    /// Gives the shared memory back, which the worker may write again.
+    pub(crate) fn return_slab(&self, slab: Slab) {
+        let mut outbox = self.outbox.lock();
+        if outbox.socket.is_some() {
+            outbox.slab = Some(slab);
+        }
+        outbox.last_is_job = false;
+        frame::encode(&Header::new(Kind::SlabFree), &mut outbox.bytes);
     }
 
     /// Takes the job that could not be written for want of memory, if there is one.
@@ -203,6 +230,44 @@ impl Link {
         })
     }
 
+    /// Copies a job's body to the slab, which has room, and appends its frame.
+    ///
+    /// The worker has nothing else: the slab is not in use.
+    fn push_bulky(self: &Arc<Self>, outbox: &mut Outbox, job: Arc<Job>) {
+        let Some(mut slab) = outbox.slab.take() else { return };
+        if job.payload().body.wire_len() <= COPY_BYTES_MAX {
+            write_slab(&mut slab, &job.payload().body);
+            outbox.push_in_slab(&job, slab);
+            return;
+        }
+        // J4: until its frame is written it was not read.
+        outbox.is_copying = true;
+        outbox.last_is_job = true;
+        let link = Arc::clone(self);
+        let copy = self.handle.spawn_blocking(move || {
+            write_slab(&mut slab, &job.payload().body);
+            link.pushed_bulky(&job, slab);
+        });
+        // If the runtime ends before it is done, so does the worker.
+        copy.detach();
+    }
+
+    /// Writes the frame of a job whose body was copied, and what had to wait for it.
+    fn pushed_bulky(&self, job: &Job, slab: Slab) {
+        let mut outbox = self.outbox.lock();
+        if outbox.socket.is_none() {
+            return;
+        }
+        outbox.is_copying = false;
+        outbox.push_in_slab(job, slab);
+        let behind = std::mem::take(&mut outbox.behind_copy);
+        outbox.last_is_job = behind.is_empty();
+        outbox.bytes.extend_from_slice(&behind);
+        self.send(outbox);
+        // There may be jobs behind it.
+        dispatch::Link::<Request>::nudge(self);
+    }
+
     /// Writes what the socket takes. What it does not, the keeper goes on with.
     fn send(&self, mut outbox: MutexGuard<'_, Outbox>) {
         // A worker that is gone takes no frames; its keeper will see what it missed.
@@ -217,6 +282,26 @@ impl Link {
     }
 }
 
+/// The shared memory with a body in it.
+pub(crate) struct Lent {
+    slab: Slab,
+    len: usize,
+}
+
+impl Lent {
+    /// Whether reading it takes so long that a thread should do it that may block.
+    pub(crate) fn is_large(&self) -> bool {
+        self.len > COPY_BYTES_MAX
+    }
+
+    /// Reads the body, and gives the memory back.
+    pub(crate) fn read(self) -> (Slab, Result<Body, String>) {
+        let Lent { slab, len } = self;
+        let body = Body::read(len, &mut |range, out| slab.read_to(range.start, range.len(), out));
+        (slab, body.map_err(|malformed| malformed.to_string()))
+    }
+}
+
 /// How far writing had come when the worker went.
 pub(crate) struct Gone {
     pub(crate) last_is_job: bool,
@@ -224,25 +309,32 @@ pub(crate) struct Gone {
 }
 
 impl dispatch::Link<Request> for Link {
-    fn flush(&self, take: &mut dyn FnMut() -> Option<Arc<Job>>) {
-        let mut outbox = self.outbox.lock();
-        if outbox.socket.is_none() {
-            // J4: what is not taken was never started.
-            return;
-        }
+    fn flush(this: &Arc<Self>, take: &mut dyn FnMut() -> Option<Arc<Job>>) {
+        let mut outbox = this.outbox.lock();
         let mut is_new = false;
+        // J4: what is not taken was never started.
         // Ends: each round takes a job that the worker was given, and it is given a few.
-        while outbox.bytes.len() - outbox.written < WRITE_BYTES {
+        while outbox.socket.is_some() && !outbox.is_copying && !outbox.is_full() {
+            // Not the last to hold the job, whose drop is the user's: the ledger does until the
+            // worker is buried, for which its keeper needs this lock first.
             let Some(job) = take() else { break };
-            outbox.push_job(&job);
+            let body = &job.payload().body;
+            if body.wire_len() <= INLINE_MAX {
+                outbox.push_inline(&job);
+            } else if let Err(error) = outbox.grow_slab(body.wire_len()) {
+                outbox.refused = Some((job.id(), error));
+                outbox.last_is_job = false;
+            } else {
+                this.push_bulky(&mut outbox, job);
+            }
             is_new = true;
         }
         let is_refused = outbox.refused.is_some();
         if is_new {
-            self.send(outbox);
+            this.send(outbox);
         }
         if is_refused {
-            dispatch::Link::<Request>::nudge(self);
+            dispatch::Link::<Request>::nudge(&**this);
         }
     }
 
@@ -262,6 +354,19 @@ impl dispatch::Link<Request> for Link {
     }
 }
 
+/// The frame of a job, but for its body.
+fn run_header(job: &Job) -> Header {
+    Header { id: job.id(), extra: job.payload().index.into(), ..Header::new(Kind::Run) }
+}
+
+fn write_slab(slab: &mut Slab, body: &Body) {
+    let mut at = 0;
+    for segment in body.segments() {
+        slab.write(at, segment);
+        at += segment.len();
+    }
+}
+
 impl Outbox {
     fn new(traffic: Arc<Traffic>) -> Self {
         Self {
@@ -271,6 +376,8 @@ impl Outbox {
             written: 0,
             descriptors: VecDeque::new(),
             slab: None,
+            is_copying: false,
+            behind_copy: Vec::new(),
             last_is_job: false,
             refused: None,
             is_ending: false,
@@ -285,24 +392,26 @@ impl Outbox {
         self.descriptors.push_back((self.bytes.len(), descriptor));
     }
 
-    fn push_job(&mut self, job: &Job) {
-        let request = job.payload();
-        let len = request.body.wire_len();
-        let header = Header { id: job.id(), extra: request.index.into(), ..Header::new(Kind::Run) };
-        if len <= INLINE_MAX {
-            frame::encode(&Header { len: len as u32, ..header }, &mut self.bytes);
-            request.body.segments().for_each(|segment| self.bytes.extend_from_slice(segment));
-            add(&self.traffic.inline, len);
-        } else {
-            if let Err(error) = self.grow_slab(len) {
-                self.refused = Some((job.id(), error));
-                self.last_is_job = false;
-                return;
-            }
-            self.write_slab(&request.body);
-            frame::encode_in_slab(&header, len as u64, &mut self.bytes);
-            add(&self.traffic.slab, len);
-        }
+    /// Whether enough is waiting to be written.
+    fn is_full(&self) -> bool {
+        self.bytes.len() - self.written >= WRITE_BYTES
+    }
+
+    fn push_inline(&mut self, job: &Job) {
+        let body = &job.payload().body;
+        let len = body.wire_len();
+        frame::encode(&Header { len: len as u32, ..run_header(job) }, &mut self.bytes);
+        body.segments().for_each(|segment| self.bytes.extend_from_slice(segment));
+        add(&self.traffic.inline, len);
+        self.last_is_job = true;
+    }
+
+    /// Appends the frame of a job whose body is in the slab.
+    fn push_in_slab(&mut self, job: &Job, slab: Slab) {
+        let len = job.payload().body.wire_len();
+        self.slab = Some(slab);
+        frame::encode_in_slab(&run_header(job), len as u64, &mut self.bytes);
+        add(&self.traffic.slab, len);
         self.last_is_job = true;
     }
 
@@ -317,15 +426,6 @@ impl Outbox {
         frame::encode(&Header { extra, ..Header::new(Kind::Slab) }, &mut self.bytes);
         self.slab = Some(slab);
         Ok(())
-    }
-
-    fn write_slab(&mut self, body: &Body) {
-        let Some(slab) = &mut self.slab else { return };
-        let mut at = 0;
-        for segment in body.segments() {
-            slab.write(at, segment);
-            at += segment.len();
-        }
     }
 
     /// Writes until all is gone, the socket is full (`WouldBlock`), or it fails.

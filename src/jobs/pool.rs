@@ -94,7 +94,7 @@ impl Host for Processes {
     type Link = Link;
 
     fn link(&self) -> Link {
-        Link::new(Arc::clone(&self.traffic))
+        Link::new(self.handle.clone(), Arc::clone(&self.traffic))
     }
 
     fn start(dispatch: &Arc<Dispatch<Self>>, key: Key, link: Arc<Link>) {

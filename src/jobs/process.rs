@@ -196,8 +196,16 @@ impl Process {
         let mut state = self.leash.state.lock();
         // The group still has its leader, so the number is still its own.
         state.signal(Signal::KILL);
-        self.status = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-        state.pid = None;
+        match self.child.as_mut()?.try_wait() {
+            // Not yet: its drop waits for it.
+            Ok(None) => {}
+            // Reaped, by this or by another's wait.
+            Ok(status) => {
+                self.status = status;
+                state.pid = None;
+            }
+            Err(_) => state.pid = None,
+        }
         self.status
     }
 

@@ -24,8 +24,8 @@ pub(crate) use child::{Child, Running, expect_success};
 pub(crate) use gate::{Gate, Pair};
 pub(crate) use journal::{Journal, has_note, note, wait_for_note};
 pub(crate) use process::{
-    children, descriptors, is_alive, kill, memory_peak, process_state, threads, threads_named,
-    until, wait_until,
+    children, descriptors, is_alive, is_stopped, kill, memory_peak, process_state, socket, sockets,
+    threads, threads_named, until, wait_until,
 };
 pub(crate) use tracked::{Drops, Tracked};
 

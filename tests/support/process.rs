@@ -1,6 +1,7 @@
 //! What `/proc` says about this process and others.
 
 use std::fs;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +44,15 @@ pub(crate) fn process_state(process: u32) -> Option<char> {
     stat(process).map(|(state, _parent)| state)
 }
 
+/// Whether every thread of a process is stopped: a signal reaches one after the other.
+pub(crate) fn is_stopped(process: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process}/task")) else { return false };
+    let stats =
+        threads.map(|thread| thread.and_then(|it| fs::read_to_string(it.path().join("stat"))));
+    let mut states = stats.map(|stat| stat.ok().and_then(|stat| state_and_parent(&stat)));
+    states.all(|found| found.is_some_and(|(state, _parent)| state == 'T'))
+}
+
 /// Whether a process of this id can still do something.
 pub(crate) fn is_alive(process: u32) -> bool {
     process_state(process).is_some_and(|state| !matches!(state, 'Z' | 'X'))
@@ -58,10 +68,34 @@ pub(crate) fn children() -> Vec<u32> {
 
 /// State and parent of a process.
 fn stat(process: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    state_and_parent(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)
+}
+
+fn state_and_parent(stat: &str) -> Option<(char, u32)> {
     // The name, in parentheses, may have spaces and parentheses in it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// The numbers of this process's sockets.
+pub(crate) fn sockets() -> Vec<RawFd> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd").expect("/proc is there") {
+        let path = entry.expect("it is listed").path();
+        let target = fs::read_link(&path).unwrap_or_default();
+        if target.to_string_lossy().starts_with("socket:") {
+            let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            found.push(number.expect("a number"));
+        }
+    }
+    found
+}
+
+/// The first socket of this process, which stays open for as long as it lives.
+pub(crate) fn socket() -> BorrowedFd<'static> {
+    let socket = sockets()[0];
+    // SAFETY: the caller says that it stays open: it is a job, and this is its worker's.
+    unsafe { BorrowedFd::borrow_raw(socket) }
 }
 
 /// Sends a signal to a process, which may be gone already.

@@ -113,7 +113,7 @@ pub(crate) trait Host: Send + Sync + Sized + 'static {
 pub(crate) trait Link<P: Payload>: Send + Sync + 'static {
     /// Takes jobs until there are none and writes them to the worker, all under the link's own
     /// lock (J6).
-    fn flush(&self, take: &mut dyn FnMut() -> Option<Arc<Job<P>>>);
+    fn flush(this: &Arc<Self>, take: &mut dyn FnMut() -> Option<Arc<Job<P>>>);
     /// Kills the worker, now or as soon as it has a process.
     fn kill(&self);
     /// Has the keeper look at the worker again.
@@ -560,14 +560,14 @@ impl<H: Host> Dispatch<H> {
     }
 
     /// Writes what the worker was given and not sent yet.
-    pub(crate) fn flush(&self, key: Key, link: &H::Link) {
+    pub(crate) fn flush(&self, key: Key, link: &Arc<H::Link>) {
         if seeded::is("jobs: take before the link is locked") {
             let mut ledger = self.ledger.lock();
             let mut job = ledger.workers.get_mut(&key).and_then(|entry| entry.unsent.pop_front());
             drop(ledger);
-            return link.flush(&mut || job.take());
+            return Link::flush(link, &mut || job.take());
         }
-        link.flush(&mut || {
+        Link::flush(link, &mut || {
             let mut ledger = self.ledger.lock();
             let entry = ledger.workers.get_mut(&key)?;
             // J4: what the doomed and the dying have not been sent goes back.

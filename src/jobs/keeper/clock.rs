@@ -39,6 +39,8 @@ impl Worker {
                 deliver(job, Err(error));
             }
         }
+        // What had to wait for a body to be copied.
+        seen.pool.flush(seen.key, seen.link);
         self.look_at_clock(seen, now);
         if self.clock.end_by.is_none() && seen.pool.is_to_end(seen.key) {
             self.clock.end_by = Some(now + END_WAIT);

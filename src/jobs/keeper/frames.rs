@@ -1,9 +1,13 @@
 //! What a worker says, frame by frame.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use crate::primitive::contain_drop;
+use crate::runtime::spawn_blocking;
+use crate::task::JoinHandle;
 
 use super::{End, Seen, Worker};
 use crate::jobs::codec::{self, Body};
@@ -11,10 +15,18 @@ use crate::jobs::dispatch::{Batch, Doom, NoCredit, NotRunning};
 use crate::jobs::error::{JobError, SpawnError};
 use crate::jobs::frame::{self, Failure, Frame, Header, Hello, Kind, Malformed, Panic};
 use crate::jobs::pool::Processes;
+use crate::jobs::slab::Slab;
 use crate::jobs::{link, registry};
 
 /// Items that are taken before the worker is told of as many more.
 pub(crate) const CREDIT_BATCH: u64 = 16;
+
+/// A large body on its way out of the slab.
+pub(super) struct Copying {
+    /// Of the frame that it belongs to.
+    header: Header,
+    read: JoinHandle<(Slab, Result<Body, String>)>,
+}
 
 /// What a worker did that no worker does.
 pub(super) struct Lost(pub(super) String);
@@ -50,9 +62,15 @@ impl Worker {
             return self.take_greeting(frame, seen);
         }
         match kind {
-            Kind::Done => {
-                let body = self.body(frame, seen)?;
-                self.finish(id, Ok(body), batch)
+            Kind::Done | Kind::Item => {
+                if frame.header.slab {
+                    // Before anything is copied for a job that it does not run.
+                    seen.pool.running(seen.key, id)?;
+                }
+                match self.body(frame, seen)? {
+                    Some(body) => self.take_body(&frame.header, body, batch, seen),
+                    None => Ok(()),
+                }
             }
             Kind::Panicked => {
                 let Panic { message, location, backtrace } = frame.message()?;
@@ -82,7 +100,6 @@ impl Worker {
                 }
                 Ok(())
             }
-            Kind::Item => self.take_item(frame, seen),
             _ => Err(Lost("it greeted again".to_owned())),
         }
     }
@@ -147,22 +164,58 @@ impl Worker {
         Ok(())
     }
 
-    /// The body of a frame, copied out of wherever it lies.
-    fn body(&mut self, frame: &Frame<'_>, seen: &Seen<'_>) -> Result<Body, Lost> {
+    /// The body of a frame, copied out of wherever it lies; `None` if that takes a while.
+    fn body(&mut self, frame: &Frame<'_>, seen: &Seen<'_>) -> Result<Option<Body>, Lost> {
         let Some(len) = frame.slab_len() else {
             link::add(&seen.pool.host().traffic.inline, frame.payload.len());
-            return Ok(Body::from_bytes(frame.payload)?);
+            return Ok(Some(Body::from_bytes(frame.payload)?));
         };
-        let body = seen.link.read_slab(len).map_err(Lost)?;
-        let free = |bytes: &mut Vec<u8>| frame::encode(&Header::new(Kind::SlabFree), bytes);
-        seen.link.append(free);
-        Ok(body)
+        let lent = seen.link.lend_slab(len).map_err(Lost)?;
+        if lent.is_large() && !self.is_draining {
+            let read = spawn_blocking(move || lent.read());
+            self.copying = Some(Copying { header: frame.header, read });
+            return Ok(None);
+        }
+        let (slab, body) = lent.read();
+        seen.link.return_slab(slab);
+        body.map(Some).map_err(Lost)
     }
 
-    fn take_item(&mut self, frame: &Frame<'_>, seen: &Seen<'_>) -> Result<(), Lost> {
-        let id = frame.header.id;
+    /// Waits for the body that is being copied, if there is one, and takes it.
+    pub(super) fn poll_copy(&mut self, cx: &mut Context<'_>, seen: &Seen<'_>) -> Poll<()> {
+        let Some(Copying { header, read }) = &mut self.copying else { return Poll::Ready(()) };
+        let copied = ready!(Pin::new(read).poll(cx));
+        let header = *header;
+        self.copying = None;
+        let mut batch = seen.pool.batch(seen.key);
+        let taken = match copied {
+            Ok((slab, body)) => {
+                seen.link.return_slab(slab);
+                let body = body.map_err(Lost);
+                body.and_then(|body| self.take_body(&header, body, &mut batch, seen))
+            }
+            // The runtime ends, and this task with it.
+            Err(error) => Err(Lost(error.to_string())),
+        };
+        self.conclude(batch, taken, seen);
+        Poll::Ready(())
+    }
+
+    fn take_body(
+        &mut self,
+        header: &Header,
+        body: Body,
+        batch: &mut Batch<'_, Processes>,
+        seen: &Seen<'_>,
+    ) -> Result<(), Lost> {
+        match header.kind {
+            Kind::Done => self.finish(header.id, Ok(body), batch),
+            _ => self.take_item(header.id, body, seen),
+        }
+    }
+
+    fn take_item(&mut self, id: u64, body: Body, seen: &Seen<'_>) -> Result<(), Lost> {
         let job = seen.pool.running(seen.key, id)?;
-        let body = self.body(frame, seen)?;
         if job.payload().wants_items {
             return match job.push_item(body) {
                 Ok(()) => Ok(()),

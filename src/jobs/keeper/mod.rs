@@ -25,7 +25,7 @@ use crate::time::{after, sleep_until};
 
 use super::builder::{Output, Settings};
 use super::codec::Body;
-use super::dispatch::{Death, Dispatch, Key, deliver};
+use super::dispatch::{Batch, Death, Dispatch, Key, deliver};
 use super::error::{JobError, SpawnError};
 use super::frame::{self, Config, Decoder, Kind};
 use super::link::Link;
@@ -36,6 +36,7 @@ use super::registry;
 use super::request::Request;
 
 use clock::Clock;
+use frames::{Copying, Lost};
 
 pub(crate) use frames::{CREDIT_BATCH, push_credit};
 
@@ -71,6 +72,10 @@ struct Worker {
     end: Option<End>,
     /// The job whose items are taken for nobody, and how many since it was told of more.
     untold: (u64, u64),
+    /// A large body that is being copied; nothing is taken from the socket meanwhile.
+    copying: Option<Copying>,
+    /// The process has ended, and what it has sent is taken without waiting.
+    is_draining: bool,
     /// Replies that are to be delivered when the next jobs are on their way.
     replies: Vec<(Arc<Job>, Result<Body, JobError>)>,
 }
@@ -102,7 +107,13 @@ impl Keeper {
     pub(crate) async fn keep(mut self) {
         let pause = match self.start().await {
             Ok(()) => {
-                poll_fn(|cx| self.poll_life(cx)).await;
+                if poll_fn(|cx| self.poll_life(cx)).await.is_err() {
+                    // The runtime ends, and with it the pool.
+                    return;
+                }
+                // J4: nothing new for it, then what it had sent, then what it had not read.
+                self.pool.dying(self.key);
+                poll_fn(|cx| self.poll_copy(cx)).await;
                 self.bury()
             }
             Err(error) => {
@@ -156,6 +167,8 @@ impl Keeper {
             trouble: None,
             end: None,
             untold: (0, 0),
+            copying: None,
+            is_draining: false,
             replies: Vec::new(),
         });
         Ok(())
@@ -180,12 +193,12 @@ impl Keeper {
         }
     }
 
-    /// Does what there is to do; ready when the process has ended.
-    fn poll_life(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Does what there is to do; ready when the process has ended, or the runtime does.
+    fn poll_life(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // LIVENESS: the waker is left before the ledger is looked at. A nudge that comes later
         // finds it, one that came earlier is seen now.
         self.link.set_keeper(cx.waker());
-        let Some(worker) = &mut self.worker else { return Poll::Ready(()) };
+        let Some(worker) = &mut self.worker else { return Poll::Ready(Ok(())) };
         let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
         worker.poll_output(cx, &seen);
         worker.poll_socket(cx, &mut self.decoder, &seen);
@@ -197,18 +210,20 @@ impl Keeper {
             self.pool.flush(self.key, &self.link);
         }
         worker.poll_clock(cx, &seen);
-        match worker.pidfd.poll_io(cx, Interest::READABLE, process::check_ended) {
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
+        worker.pidfd.poll_io(cx, Interest::READABLE, process::check_ended)
+    }
+
+    /// Waits for a body that is being copied.
+    fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(worker) = &mut self.worker else { return Poll::Ready(()) };
+        let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
+        worker.poll_copy(cx, &seen)
     }
 
     /// Sees to all that a dead worker leaves; tells how long no other is to be started.
     fn bury(&mut self) -> Option<Instant> {
         let worker = self.worker.as_mut()?;
         let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
-        // J4: nothing new for it, then what it had sent, then what it had not read.
-        self.pool.dying(self.key);
         worker.drain(&mut self.decoder, &seen);
         let gone = self.link.disconnect();
         let status = worker.process.reap();
@@ -279,6 +294,12 @@ impl Worker {
 
     /// Takes what the worker has sent.
     fn poll_socket(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder, seen: &Seen<'_>) {
+        if self.copying.is_some() {
+            if self.poll_copy(cx, seen).is_pending() {
+                return;
+            }
+            self.take_frames(decoder, seen);
+        }
         if self.end.is_some() {
             return;
         }
@@ -292,6 +313,11 @@ impl Worker {
             let Poll::Ready(result) = polled else { return };
             self.received(result, decoder);
             self.take_frames(decoder, seen);
+            if self.copying.is_some() {
+                // Its task is to be polled once, to be waited for.
+                cx.waker().wake_by_ref();
+                return;
+            }
         }
         // Without its socket it is of no use, unless it was told to end.
         if self.clock.end_by.is_none() {
@@ -302,6 +328,12 @@ impl Worker {
 
     /// Takes what a dead worker had sent.
     fn drain(&mut self, decoder: &mut Decoder, seen: &Seen<'_>) {
+        if self.end.is_some() {
+            return;
+        }
+        self.is_draining = true;
+        // Those that a body had to be copied for before.
+        self.take_frames(decoder, seen);
         let mut left = DRAIN_BYTES_MAX;
         while self.end.is_none() && left > 0 {
             let spare = decoder.spare();
@@ -331,6 +363,9 @@ impl Worker {
     fn take_frames(&mut self, decoder: &mut Decoder, seen: &Seen<'_>) {
         let mut batch = seen.pool.batch(seen.key);
         let taken = loop {
+            if self.copying.is_some() {
+                break Ok(());
+            }
             match decoder.next() {
                 Ok(Some(frame)) => {
                     if let Err(lost) = self.take_frame(&frame, &mut batch, seen) {
@@ -341,6 +376,11 @@ impl Worker {
                 Err(malformed) => break Err(malformed.into()),
             }
         };
+        self.conclude(batch, taken, seen);
+    }
+
+    /// Does what follows from what was taken.
+    fn conclude(&mut self, batch: Batch<'_, Processes>, taken: Result<(), Lost>, seen: &Seen<'_>) {
         let now = Instant::now();
         if let Err(lost) = taken {
             // Before anything is given out: this worker gets no more.
