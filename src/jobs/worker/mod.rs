@@ -17,8 +17,8 @@
 //! 7 watchdog::start         the pool is gone: SIGKILL, to all of the process group
 //! ```
 //!
-//! A job costs two calls to the system, one that receives it and one that sends what it came to;
-//! of jobs that were sent ahead, several come with one. What a job came to is sent before the next
+//! A job costs three calls to the system: one that waits for it, one that receives it, one that sends
+//! what it came to; of jobs that were sent ahead, several come with one. What a job came to is sent before the next
 //! one starts: nobody waits for a job behind his own, and none dies of it.
 
 #[forbid(unsafe_code)]
