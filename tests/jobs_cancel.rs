@@ -5,8 +5,8 @@
 mod support;
 
 use std::hint::spin_loop;
-use std::process;
 use std::time::Duration;
+use std::{fs, process, thread};
 
 use futures_lite::future::{or, poll_once, yield_now};
 use support::{Gate, Journal, LIMIT, is_alive, is_stopped, note, until, wait_for_note, watchdog};
@@ -63,9 +63,13 @@ fn is_asked_to_stop() -> bool {
     jobs::cancelled()
 }
 
+/// Fails, once somebody has written something.
 #[tenter::job]
-fn fails(n: u32) -> u32 {
-    panic!("{n} fails");
+fn fails(journal: &str) -> u32 {
+    while fs::read_to_string(journal).expect("the journal is there").is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    panic!("this one fails");
 }
 
 fn pool(workers: usize) -> ProcessPool {
@@ -342,7 +346,7 @@ async fn a_map_keeps_the_order_and_its_first_error_stops_the_rest() {
         let journal = journal.path().to_owned();
         move |n| match n {
             0 => holds::job(&journal),
-            3 => fails::job(n),
+            3 => fails::job(&journal),
             _ => id::job(),
         }
     });
@@ -358,7 +362,7 @@ async fn a_map_keeps_the_order_and_its_first_error_stops_the_rest() {
     let held = worker(&journal).await;
     gate.pass().await;
     let error = mapped.await.unwrap().unwrap_err();
-    assert!(matches!(&error, JobError::Panicked { message, .. } if message == "3 fails"));
+    assert!(matches!(&error, JobError::Panicked { message, .. } if message == "this one fails"));
     until(|| !is_alive(held)).await;
     assert_eq!(journal.count("went"), 0);
     assert!(pool.run(id::job()).await.is_ok());

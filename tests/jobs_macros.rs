@@ -2,7 +2,6 @@
 //!
 //! What they refuse is in `tests/ui/jobs`.
 #![cfg(all(feature = "jobs", target_os = "linux"))]
-#![forbid(unsafe_code)]
 #![deny(missing_docs, missing_debug_implementations, unreachable_pub, unused)]
 
 mod support;
@@ -32,8 +31,18 @@ fn adds(mut a: u64, b: u64) -> u64 {
     a
 }
 
-#[tenter::job]
-fn takes_nothing() {}
+/// The macros write no `unsafe`.
+mod strict {
+    #![forbid(unsafe_code)]
+
+    #[tenter::job]
+    pub(crate) fn takes_nothing() {}
+
+    #[tenter::job_init]
+    fn prepares_nothing() {}
+}
+
+use strict::takes_nothing;
 
 #[tenter::job]
 fn turns(picture: Picture) -> Picture {

@@ -221,7 +221,9 @@ async fn start_error(start: &str, starts: usize) -> JobError {
     let journal = Journal::new();
     let mut builder = ProcessPool::builder();
     builder.workers(1).env(START, start).env(STARTS, journal.path());
-    builder.start_timeout(Duration::from_secs(1));
+    if start == "hang" {
+        builder.start_timeout(Duration::from_secs(1));
+    }
     let pool = builder.build().unwrap();
     let error = pool.run(is_worker::job()).await.unwrap_err();
     // It was not tried for ever.
@@ -254,9 +256,9 @@ async fn a_worker_that_does_not_start_fails_the_job_and_says_why() {
 }
 
 /// The error of a job in a pool with this program for its workers.
-async fn error_of_program(program: &str) -> JobError {
+async fn error_of_program(program: &str, start_timeout: Duration) -> JobError {
     let mut builder = ProcessPool::builder();
-    builder.workers(1).worker_exe(program).start_timeout(Duration::from_secs(1));
+    builder.workers(1).worker_exe(program).start_timeout(start_timeout);
     let pool = match builder.build() {
         Ok(pool) => pool,
         Err(error) => return JobError::Spawn(error),
@@ -276,7 +278,7 @@ fn script(command: &str) -> String {
 #[tenter::test]
 async fn a_program_that_is_no_worker_is_recognised() {
     let _watchdog = watchdog(LIMIT);
-    let error = error_of_program("/bin/false").await;
+    let error = error_of_program("/bin/false", LIMIT).await;
     assert!(
         matches!(&error, JobError::Spawn(SpawnError::Exited { code: Some(1), .. })),
         "{error:?}"
@@ -284,13 +286,13 @@ async fn a_program_that_is_no_worker_is_recognised() {
     assert!(error.to_string().contains("tenter::jobs::init()"), "{error}");
     // It says nothing; or it echoes what it is told, by the way that it came.
     let silent = script("sleep 1000");
-    let error = error_of_program(&silent).await;
+    let error = error_of_program(&silent, Duration::from_millis(300)).await;
     assert!(matches!(&error, JobError::Spawn(SpawnError::StartTimeout { .. })), "{error:?}");
     let echoing = script("cat <&0 >&0");
-    let error = error_of_program(&echoing).await;
+    let error = error_of_program(&echoing, LIMIT).await;
     assert!(matches!(&error, JobError::Spawn(SpawnError::Io(_))), "{error:?}");
     assert!(error.to_string().contains("what no worker sends"), "{error}");
-    let error = error_of_program("/nowhere/at/all").await;
+    let error = error_of_program("/nowhere/at/all", LIMIT).await;
     assert!(
         matches!(&error, JobError::Spawn(SpawnError::Io(_) | SpawnError::Invalid { .. })),
         "{error:?}"

@@ -187,7 +187,7 @@ impl Builder {
 
     /// Jobs after which a worker is replaced. Default: no bound.
     ///
-    /// At least 1. The new worker is up before the old one goes.
+    /// At least 1. The new worker is started while the old one runs its last job.
     pub fn max_jobs(&mut self, jobs: u64) -> &mut Self {
         self.settings.max_jobs = Some(jobs);
         self

@@ -105,8 +105,6 @@ pub enum JobError {
         /// What was wrong.
         message: String,
     },
-    /// The job was stopped because its handle, or a job it belongs to, is gone.
-    Cancelled,
 }
 
 impl JobError {
@@ -132,12 +130,6 @@ impl JobError {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed)
-    }
-
-    /// Whether the job was cancelled.
-    #[must_use]
-    pub fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Cancelled)
     }
 
     fn kind(&self) -> io::ErrorKind {
@@ -183,7 +175,6 @@ impl fmt::Display for JobError {
             Self::Protocol { message } => {
                 write!(f, "the worker sent what no worker sends: {message}")
             }
-            Self::Cancelled => f.write_str("the job was cancelled"),
         }
     }
 }

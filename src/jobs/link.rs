@@ -8,6 +8,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
@@ -16,12 +17,11 @@ use crate::io::Async;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::lock::{Mutex, MutexGuard};
 use crate::primitive::{Arc, PlainCounter, contain_drop};
-use crate::runtime::Handle;
 
 use super::codec::Body;
 use super::dispatch;
 use super::frame::{self, Header, INLINE_MAX, Kind};
-use super::process::Leash;
+use super::process::{Killed, Leash};
 use super::request::Request;
 use super::slab::Slab;
 
@@ -30,13 +30,18 @@ type Job = dispatch::Job<Request>;
 /// Bytes that are gathered for one write, about.
 const WRITE_BYTES: usize = 64 * 1024;
 
+/// Bytes that a worker may leave unread; two jobs and some.
+const UNREAD_BYTES_MAX: usize = 4 * WRITE_BYTES;
+
+/// Stack of a thread that copies, for a debug build too.
+const STACK_BYTES: usize = 128 * 1024;
+
 /// Bytes of a body that are copied to or from the slab where they are needed. More are copied by a
-/// thread that may block: memory that was never touched takes a millisecond for a few MiB.
+/// thread of its own: memory that was never touched takes a millisecond for a few MiB.
 const COPY_BYTES_MAX: usize = 2 << 20;
 
 /// A worker, as everybody but its keeper reaches it.
 pub(crate) struct Link {
-    handle: Handle,
     leash: Arc<Leash>,
     outbox: Mutex<Outbox>,
     keeper: Mutex<Option<Waker>>,
@@ -54,11 +59,14 @@ struct Outbox {
     /// Descriptors, each with the place in `bytes` that it goes with.
     descriptors: VecDeque<(usize, OwnedFd)>,
     /// `None` also while a large body is copied.
-    slab: Option<Slab>,
+    slab: Option<Arc<Slab>>,
     /// A job's body is being copied to the slab, and its frame is written then.
     is_copying: bool,
     /// Frames of the job that is being copied, to come behind its own.
     behind_copy: Vec<u8>,
+    /// Where the last `SlabFree` in `bytes` ends: until that is written the worker has no right to
+    /// the slab.
+    free_end: usize,
     /// The last frame is a job.
     last_is_job: bool,
     /// A job for which there is no memory to share, and why.
@@ -80,9 +88,8 @@ pub(crate) fn add(counter: &PlainCounter, bytes: usize) {
 }
 
 impl Link {
-    pub(crate) fn new(handle: Handle, traffic: Arc<Traffic>) -> Self {
+    pub(crate) fn new(traffic: Arc<Traffic>) -> Self {
         Self {
-            handle,
             leash: Arc::default(),
             outbox: Mutex::new(Outbox::new(traffic)),
             keeper: Mutex::new(None),
@@ -145,6 +152,12 @@ impl Link {
         write(&mut outbox.bytes);
     }
 
+    /// Whether more waits to be written than jobs can account for: the worker does not read.
+    pub(crate) fn is_overfull(&self) -> bool {
+        let outbox = self.outbox.lock();
+        outbox.bytes.len() - outbox.written > UNREAD_BYTES_MAX
+    }
+
     /// Writes what was appended, if it has not gone with something else.
     pub(crate) fn push(&self) {
         let outbox = self.outbox.lock();
@@ -175,31 +188,35 @@ impl Link {
         Ok(())
     }
 
-    /// Takes the shared memory, out of which a body of `len` bytes is to be read.
+    /// Takes the shared memory, out of which a body of `len` bytes is to be read, `len_max` at most.
     ///
     /// # Errors
     ///
     /// There is no such memory.
-    pub(crate) fn lend_slab(&self, len: u64) -> Result<Lent, String> {
+    pub(crate) fn lend_slab(&self, len: u64, len_max: usize) -> Result<Lent, String> {
         let mut outbox = self.outbox.lock();
+        if outbox.written < outbox.free_end {
+            return Err("a body in a slab that it was not given back".to_owned());
+        }
         let slab = outbox.slab.take().ok_or("a body in a slab that is not there")?;
-        match usize::try_from(len).ok().filter(|len| *len <= slab.len()) {
+        match usize::try_from(len).ok().filter(|len| *len <= slab.len().min(len_max)) {
             Some(len) => {
                 add(&outbox.traffic.slab, len);
                 Ok(Lent { slab, len })
             }
-            None => Err("a body that is longer than the slab".to_owned()),
+            None => Err("a body that is longer than it may be".to_owned()),
         }
     }
 
     /// Gives the shared memory back, which the worker may write again.
-    pub(crate) fn return_slab(&self, slab: Slab) {
+    pub(crate) fn return_slab(&self, lent: Lent) {
         let mut outbox = self.outbox.lock();
         if outbox.socket.is_some() {
-            outbox.slab = Some(slab);
+            outbox.slab = Some(lent.slab);
         }
         outbox.last_is_job = false;
         frame::encode(&Header::new(Kind::SlabFree), &mut outbox.bytes);
+        outbox.free_end = outbox.bytes.len();
     }
 
     /// Takes the job that could not be written for want of memory, if there is one.
@@ -230,34 +247,9 @@ impl Link {
         })
     }
 
-    /// Copies a job's body to the slab, which has room, and appends its frame.
-    ///
-    /// The worker has nothing else: the slab is not in use.
-    fn push_bulky(self: &Arc<Self>, outbox: &mut Outbox, job: Arc<Job>) {
-        let Some(mut slab) = outbox.slab.take() else { return };
-        if job.payload().body.wire_len() <= COPY_BYTES_MAX {
-            write_slab(&mut slab, &job.payload().body);
-            outbox.push_in_slab(&job, slab);
-            return;
-        }
-        // J4: until its frame is written it was not read.
-        outbox.is_copying = true;
-        outbox.last_is_job = true;
-        let link = Arc::clone(self);
-        let copy = self.handle.spawn_blocking(move || {
-            write_slab(&mut slab, &job.payload().body);
-            link.pushed_bulky(&job, slab);
-        });
-        // If the runtime ends before it is done, so does the worker.
-        copy.detach();
-    }
-
     /// Writes the frame of a job whose body was copied, and what had to wait for it.
-    fn pushed_bulky(&self, job: &Job, slab: Slab) {
+    fn copied(&self, job: &Job, slab: Slab) {
         let mut outbox = self.outbox.lock();
-        if outbox.socket.is_none() {
-            return;
-        }
         outbox.is_copying = false;
         outbox.push_in_slab(job, slab);
         let behind = std::mem::take(&mut outbox.behind_copy);
@@ -282,9 +274,26 @@ impl Link {
     }
 }
 
+/// A job whose large body is to be copied to the slab. That is done when this is dropped: by a
+/// thread of its own, or where none can be had, by whoever finds that out.
+struct Copy {
+    link: Arc<Link>,
+    job: Arc<Job>,
+    slab: Option<Slab>,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let Some(mut slab) = self.slab.take() else { return };
+        write_slab(&mut slab, &self.job.payload().body);
+        self.link.copied(&self.job, slab);
+    }
+}
+
 /// The shared memory with a body in it.
+#[derive(Clone)]
 pub(crate) struct Lent {
-    slab: Slab,
+    slab: Arc<Slab>,
     len: usize,
 }
 
@@ -294,11 +303,11 @@ impl Lent {
         self.len > COPY_BYTES_MAX
     }
 
-    /// Reads the body, and gives the memory back.
-    pub(crate) fn read(self) -> (Slab, Result<Body, String>) {
+    /// Reads the body.
+    pub(crate) fn read(&self) -> Result<Body, String> {
         let Lent { slab, len } = self;
-        let body = Body::read(len, &mut |range, out| slab.read_to(range.start, range.len(), out));
-        (slab, body.map_err(|malformed| malformed.to_string()))
+        let body = Body::read(*len, &mut |range, out| slab.read_to(range.start, range.len(), out));
+        body.map_err(|malformed| malformed.to_string())
     }
 }
 
@@ -312,26 +321,29 @@ impl dispatch::Link<Request> for Link {
     fn flush(this: &Arc<Self>, take: &mut dyn FnMut() -> Option<Arc<Job>>) {
         let mut outbox = this.outbox.lock();
         let mut is_new = false;
+        let mut copy = None;
         // J4: what is not taken was never started.
         // Ends: each round takes a job that the worker was given, and it is given a few.
-        while outbox.socket.is_some() && !outbox.is_copying && !outbox.is_full() {
+        while outbox.takes_jobs() {
             // Not the last to hold the job, whose drop is the user's: the ledger does until the
             // worker is buried, for which its keeper needs this lock first.
             let Some(job) = take() else { break };
-            let body = &job.payload().body;
-            if body.wire_len() <= INLINE_MAX {
-                outbox.push_inline(&job);
-            } else if let Err(error) = outbox.grow_slab(body.wire_len()) {
-                outbox.refused = Some((job.id(), error));
-                outbox.last_is_job = false;
-            } else {
-                this.push_bulky(&mut outbox, job);
-            }
             is_new = true;
+            if job.payload().body.wire_len() <= INLINE_MAX {
+                outbox.push_inline(&job);
+            } else {
+                copy = outbox.push_bulky(this, job);
+            }
         }
         let is_refused = outbox.refused.is_some();
         if is_new {
             this.send(outbox);
+        } else {
+            drop(outbox);
+        }
+        if let Some(copy) = copy {
+            // Without the lock, which it takes.
+            on_a_thread(move || drop(copy));
         }
         if is_refused {
             dispatch::Link::<Request>::nudge(&**this);
@@ -339,7 +351,12 @@ impl dispatch::Link<Request> for Link {
     }
 
     fn kill(&self) {
-        self.leash.kill();
+        if self.leash.kill() == Killed::Refused {
+            // It runs as another user. Without its socket it ends itself.
+            if let Some(socket) = &self.outbox.lock().socket {
+                let _ = socket.get_ref().shutdown(Shutdown::Both);
+            }
+        }
         // The keeper may have no process to see dying yet.
         dispatch::Link::<Request>::nudge(self);
     }
@@ -352,6 +369,13 @@ impl dispatch::Link<Request> for Link {
             contain_drop(|| waker.wake());
         }
     }
+}
+
+/// Does what takes longer than a task's poll should, on a thread of its own: one of those that may
+/// block need not come free, if all of them wait for jobs. Without a thread `f` is dropped.
+pub(crate) fn on_a_thread(f: impl FnOnce() + Send + 'static) {
+    let thread = thread::Builder::new().name("tenter-copy".to_owned());
+    let _ = thread.stack_size(STACK_BYTES).spawn(f);
 }
 
 /// The frame of a job, but for its body.
@@ -378,6 +402,7 @@ impl Outbox {
             slab: None,
             is_copying: false,
             behind_copy: Vec::new(),
+            free_end: 0,
             last_is_job: false,
             refused: None,
             is_ending: false,
@@ -392,9 +417,12 @@ impl Outbox {
         self.descriptors.push_back((self.bytes.len(), descriptor));
     }
 
-    /// Whether enough is waiting to be written.
-    fn is_full(&self) -> bool {
-        self.bytes.len() - self.written >= WRITE_BYTES
+    /// Whether another job may be written behind what is here.
+    fn takes_jobs(&self) -> bool {
+        let is_full = self.bytes.len() - self.written >= WRITE_BYTES;
+        // Nothing comes before a job that is still being copied, or one that is about to fail.
+        let is_held_up = self.is_copying || self.refused.is_some();
+        self.socket.is_some() && !is_full && !is_held_up
     }
 
     fn push_inline(&mut self, job: &Job) {
@@ -406,10 +434,39 @@ impl Outbox {
         self.last_is_job = true;
     }
 
+    /// Copies a job's body to the slab, and appends its frame; a large one is left to the caller.
+    ///
+    /// The worker has nothing else: the slab is not in use.
+    fn push_bulky(&mut self, link: &Arc<Link>, job: Arc<Job>) -> Option<Copy> {
+        let len = job.payload().body.wire_len();
+        let grown = self.grow_slab(len);
+        let in_use = || io::Error::other("the memory to share is in use");
+        let slab =
+            grown.and_then(|()| self.slab.take().and_then(Arc::into_inner).ok_or_else(in_use));
+        match slab {
+            Ok(mut slab) if len <= COPY_BYTES_MAX => {
+                write_slab(&mut slab, &job.payload().body);
+                self.push_in_slab(&job, slab);
+                None
+            }
+            Ok(slab) => {
+                // J4: until its frame is written it was not read.
+                self.is_copying = true;
+                self.last_is_job = true;
+                Some(Copy { link: Arc::clone(link), job, slab: Some(slab) })
+            }
+            Err(error) => {
+                self.refused = Some((job.id(), error));
+                self.last_is_job = false;
+                None
+            }
+        }
+    }
+
     /// Appends the frame of a job whose body is in the slab.
     fn push_in_slab(&mut self, job: &Job, slab: Slab) {
         let len = job.payload().body.wire_len();
-        self.slab = Some(slab);
+        self.slab = Some(Arc::new(slab));
         frame::encode_in_slab(&run_header(job), len as u64, &mut self.bytes);
         add(&self.traffic.slab, len);
         self.last_is_job = true;
@@ -424,7 +481,7 @@ impl Outbox {
         self.attach(memory);
         let extra = slab.len() as u64;
         frame::encode(&Header { extra, ..Header::new(Kind::Slab) }, &mut self.bytes);
-        self.slab = Some(slab);
+        self.slab = Some(Arc::new(slab));
         Ok(())
     }
 
@@ -447,6 +504,7 @@ impl Outbox {
         // One large burst shall not weigh for ever.
         self.bytes.shrink_to(4 * WRITE_BYTES);
         self.written = 0;
+        self.free_end = 0;
         Ok(())
     }
 

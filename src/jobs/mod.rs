@@ -57,6 +57,15 @@
 //! and no address travels. A greeting compares both sides' registries: another build is refused
 //! with [`SpawnError::DifferentBuild`].
 //!
+//! A worker inherits what any child does: the signal mask and the ignored signals of the thread that
+//! starts it, its limits, its terminal. It is in a process group of its own, so that Ctrl-C reaches
+//! the parent alone; on a terminal with `stty tostop` it would be stopped when it prints. A program
+//! that ignores SIGCHLD has no children to ask for their end, and learns no signal and no code. One
+//! that forks makes its pools afterwards. Needed are Linux 5.4 and `/proc`.
+//!
+//! Threads that a job starts may call [`emit`] and [`progress`] too. One that outlives its job speaks
+//! for whichever job runs then: a job should join its threads.
+//!
 //! Statics live as long as their worker, job after job. Arguments and results travel through a
 //! socket in `postcard`'s format, and above 64 KiB through shared memory that is mapped once for
 //! each worker. Byte vectors and vectors of numbers travel as they are.
@@ -66,7 +75,7 @@
 //! | what happens | what the caller sees | what others notice |
 //! |---|---|---|
 //! | the worker dies | [`JobError::Died`], with signal or code and the last lines of its standard error | nothing; it is replaced |
-//! | the job panics | [`JobError::Panicked`], with message and place | nothing; the worker stays |
+//! | the job panics | [`JobError::Panicked`], with message and place | nothing; the worker stays, unless `panic = "abort"` |
 //! | it takes longer than [`Call::timeout`] | [`JobError::TimedOut`], when the process is gone | nothing; it is replaced |
 //! | its future is dropped | | nothing; a running job's worker is killed and replaced |
 //! | the parent is killed | | its workers kill themselves, and what jobs have started |
@@ -76,6 +85,10 @@
 //! A worker that dies while it has nothing costs nothing: the kernel tells whether it has read the
 //! job that was on its way. A job runs at most once, unless [`Call::idempotent`] allows more.
 //! Killing is always SIGKILL, to the worker's whole process group.
+//!
+//! With [`Builder::send_ahead`] a worker has jobs behind the one that it runs. A kill that is meant
+//! for one job and comes just as it ends may meet the next, which then ends with
+//! [`JobError::Died`].
 //!
 //! # Security
 //!
@@ -92,7 +105,7 @@
 //!   becomes an address, a path or a number of things to allocate without being checked.
 //! - What it can make the parent hold is bounded: a frame is at most 64 KiB, a body at most
 //!   [`Builder::max_message`], items as many as there is credit for, output as much as a pipe.
-//! - Shared memory has its size sealed, so that touching it can not fault, and what is in it is
+//! - Shared memory has its size sealed, so that nothing falls off its end, and what is in it is
 //!   copied out before it is looked at.
 //! - A result is decoded by the caller's task, as its type says, by `serde`. A type that decodes
 //!   without end, such as a vector of `()` or one that contains itself, lets a worker keep that task
@@ -109,6 +122,8 @@
 //! touched. Who submits a job writes it to a free worker's socket itself. A no-op costs the
 //! parent one write, one wait and one read, and no change of thread.
 
+#[forbid(unsafe_code)]
+mod alarm;
 #[forbid(unsafe_code)]
 mod builder;
 #[forbid(unsafe_code)]

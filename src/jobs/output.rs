@@ -10,7 +10,9 @@ use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::thread;
 
+use crate::driver::Driver;
 use crate::io::{Async, Interest};
 use crate::primitive::contain_drop;
 use crate::primitive::lock::Mutex;
@@ -33,6 +35,9 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes that wait to be written to standard error, above which no more are read.
 const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// Stack of the thread that writes, for a debug build too.
+const STACK_BYTES: usize = 128 * 1024;
 
 /// Bytes of the last lines at most, for errors.
 const TAIL_BYTES_MAX: usize = 4 * 1024;
@@ -105,17 +110,17 @@ impl Capture {
         pid: u32,
         stream: OutputStream,
         output: &Output,
-        handle: &Handle,
+        forwarder: &Arc<Forwarder>,
     ) -> io::Result<Self> {
         // Of this end alone: the worker's writes still wait.
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let to = match output {
-            Output::Forward => To::Stderr(Forward::new(handle.clone())),
+            Output::Forward => To::Stderr(Forward { to: Arc::clone(forwarder), end: 0 }),
             Output::Capture(sink) => {
                 To::Lines(Lines { pid, stream, sink: Arc::clone(sink), partial: Vec::new() })
             }
         };
-        let pipe = Async::with_driver(pipe, crate::primitive::Arc::clone(handle.driver()));
+        let pipe = Async::with_driver(pipe, crate::primitive::Arc::clone(&forwarder.driver));
         Ok(Self { pipe, has_ended: false, tail: Tail::default(), to })
     }
 
@@ -258,89 +263,121 @@ impl Lines {
     }
 }
 
-/// Writes to this process's standard error, on the blocking pool: it may be a pipe that nobody
-/// reads.
+/// Writes what the workers of a pool say to this process's standard error, which may be a pipe that
+/// nobody reads.
+///
+/// On a thread of its own that nobody waits for, not even the end of the runtime. It is started when
+/// there is something to write, and ends when there is not.
 ///
 /// ```text
-///   push ──► waiting ──► Forward::write, one closure at a time ──► standard error
+///   Forward::push ──► waiting ──► Forwarder::write ──► standard error
 /// ```
-struct Forward {
-    handle: Handle,
-    state: Arc<Mutex<ForwardState>>,
+pub(crate) struct Forwarder {
+    driver: crate::primitive::Arc<Driver>,
+    state: Mutex<Waiting>,
 }
 
 #[derive(Default)]
-struct ForwardState {
-    waiting: Vec<u8>,
-    /// A closure has been given some bytes and will look at `waiting` again.
+struct Waiting {
+    bytes: Vec<u8>,
+    /// Bytes that ever came, and that are written; lost ones count as written.
+    pushed: u64,
+    written: u64,
+    /// A thread has been given some bytes and will look again.
     is_writing: bool,
     /// Who waits for room, or for the end.
-    reader: Option<Waker>,
+    wakers: Vec<Waker>,
+}
+
+/// What one worker has to say.
+struct Forward {
+    to: Arc<Forwarder>,
+    /// What [`Waiting::written`] is when all of it is written.
+    end: u64,
+}
+
+impl Waiting {
+    fn wait(&mut self, waker: &Waker) {
+        // It is a task's waker, whose clone is ours.
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+}
+
+impl Forwarder {
+    pub(crate) fn new(handle: &Handle) -> Arc<Self> {
+        let driver = crate::primitive::Arc::clone(handle.driver());
+        Arc::new(Self { driver, state: Mutex::default() })
+    }
+
+    fn start_writing(self: &Arc<Self>) {
+        let to = Arc::clone(self);
+        let thread = thread::Builder::new().name("tenter-stderr".to_owned());
+        if thread.stack_size(STACK_BYTES).spawn(move || to.write()).is_err() {
+            // There is no thread to be had: what waits is lost.
+            let mut state = self.state.lock();
+            state.bytes.clear();
+            state.written = state.pushed;
+            state.is_writing = false;
+            let wakers = mem::take(&mut state.wakers);
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Writes what waits, and what has come to wait meanwhile.
+    fn write(self: Arc<Self>) {
+        // Ends: when nobody says anything for the time of a write.
+        loop {
+            let mut state = self.state.lock();
+            state.written = state.pushed - state.bytes.len() as u64;
+            let bytes = mem::take(&mut state.bytes);
+            state.is_writing = !bytes.is_empty();
+            let wakers = mem::take(&mut state.wakers);
+            drop(state);
+            wakers.into_iter().for_each(Waker::wake);
+            if bytes.is_empty() {
+                return;
+            }
+            // Standard error that is closed or full is nothing to tell anyone about.
+            let _ = io::stderr().lock().write_all(&bytes);
+        }
+    }
 }
 
 impl Forward {
-    fn new(handle: Handle) -> Self {
-        Self { handle, state: Arc::default() }
-    }
-
     /// Waits until there is room for more.
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if state.waiting.len() < WAITING_BYTES_MAX {
+        let mut state = self.to.state.lock();
+        if state.bytes.len() < WAITING_BYTES_MAX {
             return Poll::Ready(());
         }
-        // LIVENESS: under the lock, which `write` takes to empty `waiting` and to find the waker.
-        state.reader = Some(cx.waker().clone());
+        // LIVENESS: under the lock, which `write` takes to empty `bytes` and to find the waker.
+        state.wait(cx.waker());
         Poll::Pending
     }
 
     /// Waits until nothing is left to write.
     fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if !state.is_writing {
+        let mut state = self.to.state.lock();
+        if state.written >= self.end {
             return Poll::Ready(());
         }
-        // LIVENESS: under the lock, which `write` takes to say that it is done.
-        state.reader = Some(cx.waker().clone());
+        // LIVENESS: under the lock, which `write` takes to say how far it is.
+        state.wait(cx.waker());
         Poll::Pending
     }
 
-    fn push(&self, bytes: &[u8]) {
-        let mut state = self.state.lock();
-        state.waiting.extend_from_slice(bytes);
+    fn push(&mut self, bytes: &[u8]) {
+        let mut state = self.to.state.lock();
+        state.bytes.extend_from_slice(bytes);
+        state.pushed += bytes.len() as u64;
+        self.end = state.pushed;
         if !mem::replace(&mut state.is_writing, true) {
             drop(state);
-            Self::write(&self.handle, &self.state);
+            self.to.start_writing();
         }
-    }
-
-    /// Has what waits written, and then what has come to wait meanwhile: in a closure of its own,
-    /// behind those of others.
-    fn write(handle: &Handle, state: &Arc<Mutex<ForwardState>>) {
-        let (again, state) = (handle.clone(), Arc::clone(state));
-        // Refused or dropped when the runtime ends: nobody reads the pipe then either.
-        drop(handle.spawn_blocking(move || {
-            let mut taken = state.lock();
-            let bytes = mem::take(&mut taken.waiting);
-            let reader = taken.reader.take();
-            drop(taken);
-            if let Some(reader) = reader {
-                reader.wake();
-            }
-            // Standard error that is closed or full is nothing to tell anyone about.
-            let _ = io::stderr().lock().write_all(&bytes);
-            let mut left = state.lock();
-            if !left.waiting.is_empty() {
-                drop(left);
-                return Self::write(&again, &state);
-            }
-            left.is_writing = false;
-            let reader = left.reader.take();
-            drop(left);
-            if let Some(reader) = reader {
-                reader.wake();
-            }
-        }));
     }
 }
 
@@ -406,9 +443,9 @@ mod tests {
             seen.lock().push((line.job, line.line.to_vec()));
             assert_ne!(line.line, b"panic");
         });
-        let (output, handle) = (Output::Capture(sink), Handle::current());
-        let capture =
-            Capture::new(reader, 7, OutputStream::Stderr, &output, &handle).expect("a pipe");
+        let (output, forwarder) = (Output::Capture(sink), Forwarder::new(&Handle::current()));
+        let capture = Capture::new(reader, 7, OutputStream::Stderr, &output, &forwarder);
+        let capture = capture.expect("a pipe");
         (writer, capture)
     }
 

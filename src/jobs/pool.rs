@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -13,16 +13,18 @@ use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
 use crate::runtime::Handle;
 use crate::task;
-use crate::time::timeout;
+use crate::time::after;
 
+use super::alarm::Alarm;
 use super::builder::{Builder, Settings};
 use super::call::Call;
-use super::dispatch::{Dispatch, Host, Key, Policy, Refusal, Room};
+use super::dispatch::{Dispatch, Host, Key, Link as _, Policy, Refusal, Room};
 use super::error::{JobError, SpawnError, TryRunError};
 use super::keeper::Keeper;
 use super::link::{Link, Traffic};
 use super::map;
-use super::metrics::PoolMetrics;
+use super::metrics::{Counts, PoolMetrics};
+use super::output::Forwarder;
 use super::request::{Request, error_of};
 use super::run::Run;
 use super::stream::JobStream;
@@ -87,6 +89,7 @@ pub(crate) struct Processes {
     pub(crate) settings: Arc<Settings>,
     pub(crate) handle: Handle,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) forwarder: Arc<Forwarder>,
 }
 
 impl Host for Processes {
@@ -94,7 +97,7 @@ impl Host for Processes {
     type Link = Link;
 
     fn link(&self) -> Link {
-        Link::new(self.handle.clone(), Arc::clone(&self.traffic))
+        Link::new(Arc::clone(&self.traffic))
     }
 
     fn start(dispatch: &Arc<Dispatch<Self>>, key: Key, link: Arc<Link>) {
@@ -136,7 +139,8 @@ impl ProcessPool {
             pause: PAUSE,
         };
         let settings = Arc::new(settings);
-        let host = Processes { settings, handle, traffic: Arc::default() };
+        let forwarder = Forwarder::new(&handle);
+        let host = Processes { settings, handle, traffic: Arc::default(), forwarder };
         let dispatch = Dispatch::new(host, policy);
         dispatch.open(Instant::now());
         Ok(ProcessPool { owner: Arc::new(Owner { dispatch }) })
@@ -277,9 +281,13 @@ impl ProcessPool {
         R: DeserializeOwned + Send + 'static,
         I: IntoIterator<Item = Call<R, T>>,
     {
-        let window = map::window(&self.owner.dispatch.host().settings);
-        let pool = self.clone();
-        map::map(calls.into_iter(), window, move |call| pool.run(call))
+        let dispatch = Arc::clone(&self.owner.dispatch);
+        let window = map::window(&dispatch.host().settings);
+        let run = move |call: Call<R, T>| {
+            let request = Request::new(call, false, &dispatch.host().settings);
+            Run::new(Arc::clone(&dispatch), request)
+        };
+        map::map(calls.into_iter(), window, run)
     }
 
     /// Runs a job that emits items, and gives them as they come.
@@ -348,9 +356,8 @@ impl ProcessPool {
             (report.cancelled, report.killed) = (waiting, running);
         }
         self.within(END_WAIT, |cx| dispatch.poll_written(cx)).await;
-        let after = dispatch.counts();
-        let ended = |counts: &super::metrics::Counts| counts.completed + counts.failed;
-        report.completed = ended(&after).saturating_sub(ended(&before));
+        let ended = |counts: Counts| counts.completed + counts.failed;
+        report.completed = ended(dispatch.counts()).saturating_sub(ended(before));
         report
     }
 
@@ -363,27 +370,33 @@ impl ProcessPool {
         }
         if !self.within(TERM_WAIT, |cx| dispatch.poll_empty(cx)).await {
             for link in dispatch.links() {
-                link.leash().kill();
+                link.kill();
             }
             poll_fn(|cx| dispatch.poll_empty(cx)).await;
         }
         left
     }
 
-    /// Waits for `poll`, `limit` at most, by the clock of the pool's runtime; tells whether it
-    /// came.
+    /// Waits for `poll`, `limit` at most; tells whether it came. If the runtime ends, which closes
+    /// the pool, it did not.
     async fn within(
         &self,
         limit: Duration,
-        poll: impl FnMut(&mut std::task::Context<'_>) -> std::task::Poll<()>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> bool {
-        let handle = &self.owner.dispatch.host().handle;
-        let mut waiting = pin!(timeout(limit, poll_fn(poll)));
-        let ended = poll_fn(|cx| {
-            let _entered = handle.enter();
-            waiting.as_mut().poll(cx)
+        let dispatch = &self.owner.dispatch;
+        let mut alarm = Alarm::new(after(Instant::now(), limit));
+        let waiting = poll_fn(|cx| {
+            if poll(cx).is_ready() {
+                return Poll::Ready(true);
+            }
+            let rung = ready!(alarm.poll(&dispatch.host().handle, cx.waker()));
+            if rung.is_err() {
+                dispatch.close_now(Instant::now());
+            }
+            Poll::Ready(false)
         });
-        ended.await.is_ok()
+        waiting.await
     }
 
     /// What the pool did so far, and what it has to do.

@@ -13,8 +13,8 @@ use std::thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open,
-    waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
 use crate::primitive::Arc;
@@ -35,7 +35,7 @@ pub(crate) struct Process {
     /// `None` in the end of `drop`.
     child: Option<Child>,
     /// `None` once it is with the driver.
-    pidfd: Option<OwnedFd>,
+    pidfd: Option<Arc<OwnedFd>>,
     leash: Arc<Leash>,
     status: Option<ExitStatus>,
 }
@@ -60,58 +60,74 @@ pub(crate) struct Leash {
     state: Mutex<State>,
 }
 
+/// Whether a worker could be signalled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Killed {
+    /// It was, or it is gone, or not there yet.
+    Done,
+    /// The system does not let this process signal it.
+    Refused,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    pid: Option<Pid>,
+    process: Option<(Pid, Arc<OwnedFd>)>,
     /// It was killed, perhaps before it was started.
     is_killed: bool,
 }
 
 impl Leash {
     /// Kills the worker and what it has started; at once when it starts, if it has not yet.
-    pub(crate) fn kill(&self) {
+    pub(crate) fn kill(&self) -> Killed {
         let mut state = self.state.lock();
         state.is_killed = true;
-        state.signal(Signal::KILL);
+        state.signal(Signal::KILL)
     }
 
     /// Sends a signal to the worker and what it has started, if it is there.
     pub(crate) fn signal(&self, signal: Signal) {
-        self.state.lock().signal(signal);
+        let _ = self.state.lock().signal(signal);
     }
 
     /// The worker's process id, while it is there.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.state.lock().pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+        let state = self.state.lock();
+        state.process.as_ref().map(|(pid, _)| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
-    fn attach(&self, pid: Pid) {
+    fn attach(&self, pid: Pid, pidfd: Arc<OwnedFd>) {
         let mut state = self.state.lock();
-        state.pid = Some(pid);
+        state.process = Some((pid, pidfd));
         if state.is_killed {
-            state.signal(Signal::KILL);
+            let _ = state.signal(Signal::KILL);
         }
     }
 }
 
 impl State {
-    fn signal(&self, signal: Signal) {
-        let Some(pid) = self.pid else { return };
+    fn signal(&self, signal: Signal) -> Killed {
+        let Some((pid, pidfd)) = &self.process else { return Killed::Done };
         // Each fails if there is nobody left, which is as well. The process may have left its
         // group, and the group may have outlived the process.
-        let _ = kill_process(pid, signal);
-        let _ = kill_process_group(pid, signal);
+        let sent = pidfd_send_signal(pidfd, signal);
+        // Somebody else may have reaped the worker, by waiting for any child or by ignoring
+        // SIGCHLD. Then the number is free.
+        if is_unreaped(pidfd) {
+            let _ = kill_process_group(*pid, signal);
+        }
+        if sent == Err(rustix::io::Errno::PERM) { Killed::Refused } else { Killed::Done }
     }
 }
 
-/// Starts a worker; takes about half a millisecond of this thread, whatever this process's size.
+/// Starts a worker; takes about half a millisecond of this thread, whatever this process's size, if
+/// the program is in memory.
 ///
 /// There is no hook between fork and exec, and so the standard library does not fork: it uses
 /// `posix_spawn`. What a hook would do, the worker does.
 pub(crate) fn spawn(settings: &Settings, leash: &Arc<Leash>) -> io::Result<Spawned> {
     let (socket, theirs) = UnixStream::pair()?;
     socket.set_nonblocking(true)?;
-    let (mark, mark_value) = mark::for_child(theirs.as_fd())?;
+    let (mark, mark_value) = mark::for_child(theirs.as_fd(), worker::test_name())?;
 
     let mut command = match &settings.worker_exe {
         Some(path) => Command::new(path),
@@ -173,11 +189,22 @@ impl Process {
     fn new(child: Child, leash: &Arc<Leash>) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         let leash = Arc::clone(leash);
-        leash.attach(pid);
-        let mut process = Self { pid, child: Some(child), pidfd: None, leash, status: None };
-        // On failure the drop kills it. Until it is reaped the id is its own.
-        process.pidfd = Some(pidfd_open(pid, PidfdFlags::empty())?);
-        Ok(process)
+        // Until it is reaped the number is its own.
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => {
+                let pidfd = Arc::new(pidfd);
+                leash.attach(pid, Arc::clone(&pidfd));
+                let pidfd = Some(pidfd);
+                Ok(Self { pid, child: Some(child), pidfd, leash, status: None })
+            }
+            Err(error) => {
+                // Its socket is about to close: it has hardly begun, and ends.
+                let mut child = child;
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error.into())
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -185,7 +212,7 @@ impl Process {
     }
 
     /// The descriptor that is readable when the process has ended; to be taken once.
-    pub(crate) fn take_pidfd(&mut self) -> Option<OwnedFd> {
+    pub(crate) fn take_pidfd(&mut self) -> Option<Arc<OwnedFd>> {
         self.pidfd.take()
     }
 
@@ -194,17 +221,16 @@ impl Process {
     /// The status is `None` if somebody else has reaped it, by waiting for any child.
     pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
         let mut state = self.leash.state.lock();
-        // The group still has its leader, so the number is still its own.
-        state.signal(Signal::KILL);
+        let _ = state.signal(Signal::KILL);
         match self.child.as_mut()?.try_wait() {
             // Not yet: its drop waits for it.
             Ok(None) => {}
             // Reaped, by this or by another's wait.
             Ok(status) => {
                 self.status = status;
-                state.pid = None;
+                state.process = None;
             }
-            Err(_) => state.pid = None,
+            Err(_) => state.process = None,
         }
         self.status
     }
@@ -218,10 +244,16 @@ impl Process {
     }
 }
 
+/// Whether the process is there, or has died and was not reaped: its number is its own.
+fn is_unreaped(pidfd: &OwnedFd) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::PidFd(pidfd.as_fd()), options).is_ok()
+}
+
 /// Whether the process of `pidfd` has ended: `WouldBlock` if not, for [`Async::poll_io`].
 ///
 /// [`Async::poll_io`]: crate::io::Async::poll_io
-pub(crate) fn check_ended(pidfd: &OwnedFd) -> io::Result<()> {
+pub(crate) fn check_ended(pidfd: &Arc<OwnedFd>) -> io::Result<()> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
         Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
@@ -242,7 +274,7 @@ impl Drop for Process {
         if self.leash.pid().is_none() {
             return;
         }
-        self.leash.kill();
+        let _ = self.leash.kill();
         let is_dead = match pidfd_open(self.pid, PidfdFlags::empty()) {
             Ok(pidfd) => {
                 let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
@@ -255,7 +287,7 @@ impl Drop for Process {
             return;
         }
         // The kernel is still taking it apart. Nobody signals it any more.
-        self.leash.state.lock().pid = None;
+        self.leash.state.lock().process = None;
         let Some(mut child) = self.child.take() else { return };
         let reaper = thread::Builder::new().name("tenter-reaper".to_owned());
         // Without a thread it stays a zombie until this process ends.

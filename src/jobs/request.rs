@@ -1,5 +1,7 @@
 //! What the pool's protocol sees of a call: what is sent, by which rules, and how it may end.
 
+use std::time::Duration;
+
 use crate::primitive::Arc;
 
 use super::builder::Settings;
@@ -16,7 +18,9 @@ pub(crate) struct Request {
     pub(crate) index: u32,
     pub(crate) body: Arc<Body>,
     pub(crate) options: Options,
-    /// Whether somebody takes the items that the job emits.
+    /// Whether the job emits items.
+    pub(crate) emits: bool,
+    /// Whether somebody takes them.
     pub(crate) wants_items: bool,
 }
 
@@ -37,7 +41,8 @@ impl Request {
         if bytes > limit {
             return Err(JobError::TooLarge { bytes, limit });
         }
-        Ok(Self { index: registry::index_of(entry), body, options, wants_items })
+        let (index, emits) = (registry::index_of(entry), entry.emits.is_some());
+        Ok(Self { index, body, options, emits, wants_items })
     }
 
     /// Items that may come before the worker is told of more.
@@ -71,6 +76,10 @@ impl Payload for Request {
     fn limits(&self) -> Option<Limits> {
         let Options { soft_timeout: soft, timeout: hard, .. } = self.options;
         (soft.is_some() || hard.is_some()).then_some(Limits { soft, hard })
+    }
+
+    fn queue_timeout(&self) -> Option<Duration> {
+        self.options.queue_timeout
     }
 
     fn failed(&self, failure: Failure<Self>) -> Self::End {

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use serde::de::DeserializeOwned;
 
-use crate::driver::{Closed, Driver, Timer};
+use crate::driver::Closed;
 use crate::primitive::Arc;
-use crate::runtime::Handle;
 use crate::task::budget;
 use crate::time::after;
 
+use super::alarm::Alarm;
 use super::codec::Body;
 use super::dispatch::{Dispatch, Next, Refusal, Room, Withdraw};
 use super::error::JobError;
@@ -45,6 +45,13 @@ impl<R> Run<R> {
 
     pub(super) fn submit(&mut self, room: Room) -> Result<(), Refusal<Request>> {
         self.submission.submit(room)
+    }
+
+    /// The number of the job in its pool, as in [`OutputLine::job`](super::OutputLine::job);
+    /// `None` before it is submitted, which the first poll does, and after its end.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        self.submission.id()
     }
 }
 
@@ -82,14 +89,8 @@ enum State {
 
 struct Submitted {
     job: Arc<Job>,
-    queue: Queue,
-}
-
-/// How long the job may wait for a worker.
-enum Queue {
-    Unlimited,
-    Until(Instant),
-    Timer(Timer),
+    /// Until when it may wait for a worker.
+    queue_limit: Option<Alarm>,
 }
 
 impl Submission {
@@ -119,10 +120,10 @@ impl Submission {
         let credit = request.credit();
         let now = Instant::now();
         let limit = request.options.queue_timeout;
-        let queue = limit.map_or(Queue::Unlimited, |limit| Queue::Until(after(now, limit)));
+        let queue_limit = limit.map(|limit| Alarm::new(after(now, limit)));
         let job = self.dispatch.job(*request, credit);
         self.dispatch.submit(&job, room, now)?;
-        self.state = State::Submitted(Submitted { job, queue });
+        self.state = State::Submitted(Submitted { job, queue_limit });
         Ok(())
     }
 
@@ -175,6 +176,13 @@ impl Submission {
         polled
     }
 
+    pub(super) fn id(&self) -> Option<u64> {
+        match &self.state {
+            State::Submitted(Submitted { job, .. }) => Some(job.id()),
+            _ => None,
+        }
+    }
+
     /// Tells the worker that runs the job that it may send `more` items.
     pub(super) fn grant(&self, more: u64) {
         let State::Submitted(Submitted { job, .. }) = &self.state else { return };
@@ -192,26 +200,16 @@ impl Submitted {
         dispatch: &Arc<Dispatch<Processes>>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        if let Queue::Until(deadline) = self.queue {
-            let _entered = dispatch.host().handle.enter();
-            let set = |driver: &Driver, shard| driver.insert_timer(shard, deadline, cx.waker());
-            self.queue = match Handle::with_timers(set) {
-                Some(Ok(timer)) => Queue::Timer(timer),
-                // Its runtime has ended, and with it the pool.
-                Some(Err(Closed)) | None => {
-                    dispatch.close_now(Instant::now());
-                    return Poll::Ready(());
-                }
-            };
-        }
-        let Queue::Timer(timer) = &mut self.queue else { return Poll::Pending };
-        match ready!(timer.poll(cx.waker())) {
+        let Some(alarm) = &mut self.queue_limit else { return Poll::Pending };
+        match ready!(alarm.poll(&dispatch.host().handle, cx.waker())) {
             Ok(()) => {
-                self.queue = Queue::Unlimited;
+                self.queue_limit = None;
                 let is_out = dispatch.withdraw(&self.job, Withdraw::WaitedTooLong, Instant::now());
                 if is_out { Poll::Ready(()) } else { Poll::Pending }
             }
+            // Its runtime has ended, and with it the pool.
             Err(Closed) => {
+                self.queue_limit = None;
                 dispatch.close_now(Instant::now());
                 Poll::Ready(())
             }

@@ -1,7 +1,7 @@
 //! The memory that a pool shares with one worker, for bodies too long for a frame.
 //!
 //! It is a memfd that the parent makes and both map. Its size is sealed, so an access within it
-//! cannot fault, whatever the other side does. What the bytes are is the other side's to say, at
+//! does not fall off its end, whatever the other side does. What the bytes are is the other side's to say, at
 //! any moment: so nothing here lends them out. They are copied in and copied out.
 
 use std::fmt;

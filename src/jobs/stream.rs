@@ -24,7 +24,8 @@ use super::run::{Submission, decode};
 /// The stream of [`ProcessPool::stream`](super::ProcessPool::stream): what the job emits.
 ///
 /// It ends when the job does: after an error if the job has failed, else just so, and then
-/// [`output`](Self::output) has what the job returned.
+/// [`output`](Self::output) has what the job returned. An item that is not a `T` is an error in its
+/// place, and the stream goes on.
 ///
 /// # Examples
 ///
@@ -70,6 +71,13 @@ impl<R, T> JobStream<R, T> {
         Self { submission, taken: 0, end: None, types: PhantomData }
     }
 
+    /// The number of the job in its pool, as in [`OutputLine::job`](super::OutputLine::job);
+    /// `None` before it is submitted, which the first poll does, and after its end.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        self.submission.id()
+    }
+
     /// Polls for an item; `None` when the job has ended.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<Body>> {
         if self.end.is_some() {
@@ -105,7 +113,7 @@ impl<R: DeserializeOwned + 'static, T> JobStream<R, T> {
     pub async fn output(mut self) -> Result<R, JobError> {
         // Ends: with the job.
         while poll_fn(|cx| self.poll_item(cx)).await.is_some() {}
-        self.end.take().unwrap_or(Err(JobError::Cancelled)).and_then(decode)
+        self.end.take().unwrap_or(Err(JobError::Closed)).and_then(decode)
     }
 }
 

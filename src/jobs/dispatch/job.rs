@@ -162,6 +162,17 @@ impl<P: Payload> Job<P> {
         wake(waker);
     }
 
+    /// Takes the credit for an item that nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// There was none.
+    pub(crate) fn take_credit(&self) -> Result<(), NoCredit> {
+        let mut slot = self.slot.lock();
+        slot.credit = slot.credit.checked_sub(1).ok_or(NoCredit)?;
+        Ok(())
+    }
+
     /// Takes an item from the worker, for who waits for it.
     ///
     /// # Errors

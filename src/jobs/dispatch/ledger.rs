@@ -23,7 +23,7 @@ pub(super) struct Ledger<H: Host> {
     pub(super) queue: Queue<H::Payload>,
     /// Jobs that wait for room in the queue. One that is dropped here was never taken, detached or
     /// not.
-    pub(super) lobby: VecDeque<Waiting<H::Payload>>,
+    pub(super) lobby: Queue<H::Payload>,
     pub(super) workers: BTreeMap<Key, Entry<H>>,
     /// Workers that are ready and have nothing, the one that had a job last at the end: it is the
     /// next to get one, so that the others may go.
@@ -142,6 +142,11 @@ impl<H: Host> Entry<H> {
         matches!(self.stage, Stage::Ready | Stage::Worn) && !self.is_dying
     }
 
+    /// Whether it takes jobs, or is about to.
+    fn may_serve(&self) -> bool {
+        self.is_assignable() || matches!(self.stage, Stage::Starting)
+    }
+
     /// Whether it gets nothing any more, not even what it was given.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.stage, Stage::Doomed { .. }) || self.is_dying
@@ -159,8 +164,8 @@ impl<H: Host> Ledger<H> {
             policy,
             phase: Phase::Open,
             breaker: Breaker { deaths: 0, failed_starts: 0, open: None },
-            queue: Queue::new(),
-            lobby: VecDeque::new(),
+            queue: Queue::new(Place::Queued),
+            lobby: Queue::new(Place::Lobby),
             workers: BTreeMap::new(),
             idle: Vec::new(),
             next_key: 0,
@@ -186,6 +191,7 @@ impl<H: Host> Ledger<H> {
         }
         self.start_missing(host, now, todo);
         todo.swept.extend(self.queue.take_swept());
+        todo.swept.extend(self.lobby.take_swept());
         if self.phase != Phase::Open && !seeded::is("jobs: nobody tells who watches") {
             todo.watchers.append(&mut self.watchers);
         }
@@ -193,8 +199,15 @@ impl<H: Host> Ledger<H> {
 
     fn give_out(&mut self, now: Instant, todo: &mut Todo<H>) {
         // Ends: each round takes a job from the queue.
-        while let Some(job) = self.queue.front() {
+        while let Some(Waiting { job, since }) = self.queue.front() {
+            let lasted = now.saturating_duration_since(*since);
             let is_bulky = job.payload().is_bulky();
+            if job.payload().queue_timeout().is_some_and(|limit| lasted > limit) {
+                // Nobody polls its future, which would have ended it in time.
+                let late = self.queue.pop();
+                late.into_iter().for_each(|it| self.fail(it.job, Failure::WaitedTooLong, todo));
+                continue;
+            }
             let Some(key) = self.worker_for(is_bulky) else { break };
             let Some(waiting) = self.queue.pop() else { break };
             self.assign(key, waiting, now, todo);
@@ -206,7 +219,7 @@ impl<H: Host> Ledger<H> {
         let mut has_come = false;
         // Ends: each round takes a job from the lobby.
         while self.queue.len() < self.policy.max_queued {
-            let Some(waiting) = self.lobby.pop_front() else { break };
+            let Some(waiting) = self.lobby.pop() else { break };
             self.counts.submitted += 1;
             self.queue.push_back(waiting);
             has_come = true;
@@ -287,7 +300,7 @@ impl<H: Host> Ledger<H> {
         // One that does not count makes room as soon as there is a job for another.
         self.has_lost = lasting < self.workers.len();
         let is_paused = self.no_start_before.is_some_and(|until| now < until);
-        let is_served = self.workers.values().any(Entry::is_assignable);
+        let is_served = self.workers.values().any(Entry::may_serve);
         if is_paused && (is_served || seeded::is("jobs: nothing is started in a pause")) {
             return;
         }
@@ -439,7 +452,8 @@ impl<H: Host> Ledger<H> {
         while let Some(waiting) = self.queue.pop() {
             self.fail(waiting.job, failure(), todo);
         }
-        for waiting in std::mem::take(&mut self.lobby) {
+        // Ends: each round takes a job from the lobby.
+        while let Some(waiting) = self.lobby.pop() {
             self.counts.submitted += 1;
             self.fail(waiting.job, failure(), todo);
         }
@@ -588,14 +602,6 @@ impl<H: Host> Ledger<H> {
         Ok(Some(job))
     }
 
-    /// Takes a job out of the lobby.
-    pub(super) fn leave_lobby(&mut self, job: &Arc<Job<H::Payload>>, todo: &mut Todo<H>) {
-        let is_other = |waiting: &Waiting<_>| !Arc::ptr_eq(&waiting.job, job);
-        let (others, this) = self.lobby.drain(..).partition(is_other);
-        self.lobby = others;
-        todo.swept.extend::<VecDeque<_>>(this);
-    }
-
     /// Lets a worker go that was only waiting for one that replaces it.
     pub(super) fn relieve(&mut self, todo: &mut Todo<H>) {
         let is_worn = |entry: &Entry<H>| matches!(entry.stage, Stage::Worn);
@@ -624,7 +630,7 @@ impl<H: Host> Ledger<H> {
         if !is_final && self.breaker.failed_starts < self.policy.failed_starts_max {
             return None;
         }
-        if !self.workers.values().any(Entry::is_assignable) {
+        if !self.workers.values().any(Entry::may_serve) {
             self.trip(Why::Start(trouble), now, todo);
             return None;
         }
@@ -659,7 +665,7 @@ impl<H: Host> Ledger<H> {
     /// No job is queued or with a worker.
     pub(super) fn is_quiet(&self) -> bool {
         let has_nothing = |entry: &Entry<H>| entry.in_flight.is_empty();
-        self.queue.len() == 0 && self.lobby.is_empty() && self.workers.values().all(has_nothing)
+        self.queue.len() == 0 && self.lobby.len() == 0 && self.workers.values().all(has_nothing)
     }
 
     /// The counters as of now.

@@ -84,6 +84,10 @@ pub(crate) trait Payload: Send + Sync + Sized + 'static {
     fn is_bulky(&self) -> bool;
     /// How long it may run, if that is limited.
     fn limits(&self) -> Option<Limits>;
+    /// How long it may wait for a worker.
+    fn queue_timeout(&self) -> Option<Duration> {
+        None
+    }
     /// How it ends that fails like this.
     fn failed(&self, failure: Failure<Self>) -> Self::End;
 }
@@ -265,7 +269,6 @@ impl<H: Host> Dispatch<H> {
                 ledger.counts.submitted += 1;
                 ledger.queue.push_back(waiting);
             } else if room == Room::Wait {
-                job.set_place(Place::Lobby);
                 ledger.lobby.push_back(waiting);
             } else {
                 return Err(Refusal::Full);
@@ -284,9 +287,9 @@ impl<H: Host> Dispatch<H> {
         self.step(now, |ledger, todo| match job.place() {
             Place::New | Place::Ended => false,
             Place::Lobby if why == Withdraw::WaitedTooLong => {
-                ledger.leave_lobby(job, todo);
                 ledger.counts.submitted += 1;
                 ledger.fail(Arc::clone(job), Failure::WaitedTooLong, todo);
+                ledger.lobby.forget_one();
                 true
             }
             Place::Queued if why == Withdraw::WaitedTooLong => {
@@ -295,9 +298,9 @@ impl<H: Host> Dispatch<H> {
                 true
             }
             Place::Lobby => {
-                ledger.leave_lobby(job, todo);
                 // J1.
                 job.set_place(Place::Ended);
+                ledger.lobby.forget_one();
                 true
             }
             Place::Queued if seeded::is("jobs: withdraw, and leave it in the queue") => true,
@@ -411,7 +414,9 @@ impl<H: Host> Dispatch<H> {
             ledger = self.ledger.lock();
         }
         // Every step in these phases empties the list and wakes who was in it.
-        ledger.watchers.push(waker);
+        if !ledger.watchers.iter().any(|known| known.will_wake(&waker)) {
+            ledger.watchers.push(waker);
+        }
         Poll::Pending
     }
 
@@ -552,11 +557,16 @@ impl<H: Host> Dispatch<H> {
         self.step(now, |ledger, todo| ledger.bury(key, death, now, todo));
     }
 
-    /// What a dead worker has said is about to be written, or is (`-1`).
-    pub(crate) fn linger(self: &Arc<Self>, change: isize, now: Instant) {
-        self.step(now, |ledger, _| {
-            ledger.lingering = ledger.lingering.saturating_add_signed(change);
-        });
+    /// What a dead worker has said is about to be written.
+    ///
+    /// Nothing is started for it yet: how the worker ended is about to be told.
+    pub(crate) fn linger(&self) {
+        self.ledger.lock().lingering += 1;
+    }
+
+    /// What a dead worker has said is written.
+    pub(crate) fn lingered(self: &Arc<Self>, now: Instant) {
+        self.step(now, |ledger, _| ledger.lingering -= 1);
     }
 
     /// Writes what the worker was given and not sent yet.

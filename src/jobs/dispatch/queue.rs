@@ -26,6 +26,8 @@ pub(super) struct Waiting<P: Payload> {
 /// front. When they are half of a queue they are swept out, so they cost at most what they weigh
 /// and cancelling takes constant time on average.
 pub(super) struct Queue<P: Payload> {
+    /// Where a job is that is in here.
+    place: Place,
     lanes: [VecDeque<Waiting<P>>; PRIORITIES],
     len: usize,
     stale: usize,
@@ -35,8 +37,9 @@ pub(super) struct Queue<P: Payload> {
 }
 
 impl<P: Payload> Queue<P> {
-    pub(super) fn new() -> Self {
-        Self { lanes: [const { VecDeque::new() }; PRIORITIES], len: 0, stale: 0, swept: Vec::new() }
+    pub(super) fn new(place: Place) -> Self {
+        let lanes = [const { VecDeque::new() }; PRIORITIES];
+        Self { place, lanes, len: 0, stale: 0, swept: Vec::new() }
     }
 
     /// Jobs that wait.
@@ -56,9 +59,9 @@ impl<P: Payload> Queue<P> {
     }
 
     /// The job that is next.
-    pub(super) fn front(&mut self) -> Option<&Job<P>> {
+    pub(super) fn front(&mut self) -> Option<&Waiting<P>> {
         self.drop_stale_fronts();
-        self.lanes.iter().find_map(VecDeque::front).map(|waiting| &*waiting.job)
+        self.lanes.iter().find_map(VecDeque::front)
     }
 
     /// Takes the job that is next.
@@ -74,6 +77,7 @@ impl<P: Payload> Queue<P> {
         self.len -= 1;
         self.stale += 1;
         if self.stale >= STALE_MIN && self.stale > self.len {
+            let is_live = |waiting: &Waiting<P>| waiting.job.place() == self.place;
             for lane in &mut self.lanes {
                 let (live, stale) = lane.drain(..).partition(is_live);
                 *lane = live;
@@ -90,7 +94,7 @@ impl<P: Payload> Queue<P> {
     }
 
     fn note(&mut self, waiting: &Waiting<P>) {
-        waiting.job.set_place(Place::Queued);
+        waiting.job.set_place(self.place);
         self.len += 1;
     }
 
@@ -101,14 +105,10 @@ impl<P: Payload> Queue<P> {
     fn drop_stale_fronts(&mut self) {
         for lane in &mut self.lanes {
             // Ends: each round takes one out.
-            while lane.front().is_some_and(|waiting| !is_live(waiting)) {
+            while lane.front().is_some_and(|waiting| waiting.job.place() != self.place) {
                 self.swept.extend(lane.pop_front());
                 self.stale -= 1;
             }
         }
     }
-}
-
-fn is_live<P: Payload>(waiting: &Waiting<P>) -> bool {
-    waiting.job.place() == Place::Queued
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::time::{Sleep, after, sleep_until};
 
 use super::{Seen, Worker};
-use crate::jobs::dispatch::deliver;
+use crate::jobs::dispatch::{Link as _, deliver};
 use crate::jobs::error::{JobError, SpawnError};
 use crate::jobs::frame::{self, Header, Kind};
 
@@ -27,18 +27,23 @@ pub(super) struct Clock {
 
 /// What the clock and nudges bring about.
 impl Worker {
+    /// Ends a job that could not be written. It is the first that the worker has: nothing is written
+    /// behind it before this.
+    pub(super) fn take_refused(&mut self, seen: &Seen<'_>) {
+        let Some((id, error)) = seen.link.take_refused() else { return };
+        let now = Instant::now();
+        let mut batch = seen.pool.batch(seen.key);
+        let finished = batch.finish(id, false, now);
+        batch.settle(now);
+        if let Ok(Some(job)) = finished {
+            deliver(job, Err(JobError::Spawn(SpawnError::from(error))));
+        }
+        // What had to wait.
+        seen.pool.flush(seen.key, seen.link);
+    }
+
     /// Looks at what a nudge may have been for.
     pub(super) fn look_again(&mut self, seen: &Seen<'_>, now: Instant) {
-        if let Some((id, error)) = seen.link.take_refused() {
-            let mut batch = seen.pool.batch(seen.key);
-            let error = JobError::Spawn(SpawnError::from(error));
-            // It was the only one that the worker had, or that has died.
-            let finished = batch.finish(id, false, now);
-            batch.settle(now);
-            if let Ok(Some(job)) = finished {
-                deliver(job, Err(error));
-            }
-        }
         // What had to wait for a body to be copied.
         seen.pool.flush(seen.key, seen.link);
         self.look_at_clock(seen, now);
@@ -62,7 +67,7 @@ impl Worker {
         let clock = &mut self.clock;
         if let Some(end_by) = clock.end_by {
             if clock.is_due(end_by, now) {
-                seen.link.leash().kill();
+                seen.link.kill();
             }
             return;
         }

@@ -1,22 +1,20 @@
 //! What a worker says, frame by frame.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::Instant;
 
-use crate::primitive::contain_drop;
-use crate::runtime::spawn_blocking;
-use crate::task::JoinHandle;
+use crate::primitive::lock::Mutex;
+use crate::primitive::{Arc, contain_drop};
 
 use super::{End, Seen, Worker};
 use crate::jobs::codec::{self, Body};
-use crate::jobs::dispatch::{Batch, Doom, NoCredit, NotRunning};
+use crate::jobs::dispatch::{Batch, Doom, Link as _, NoCredit, NotRunning};
 use crate::jobs::error::{JobError, SpawnError};
 use crate::jobs::frame::{self, Failure, Frame, Header, Hello, Kind, Malformed, Panic};
+use crate::jobs::link::{self, Lent, Link, on_a_thread};
 use crate::jobs::pool::Processes;
-use crate::jobs::slab::Slab;
-use crate::jobs::{link, registry};
+use crate::jobs::registry;
 
 /// Items that are taken before the worker is told of as many more.
 pub(crate) const CREDIT_BATCH: u64 = 16;
@@ -25,7 +23,24 @@ pub(crate) const CREDIT_BATCH: u64 = 16;
 pub(super) struct Copying {
     /// Of the frame that it belongs to.
     header: Header,
-    read: JoinHandle<(Slab, Result<Body, String>)>,
+    lent: Lent,
+    body: Arc<Mutex<Option<Result<Body, String>>>>,
+}
+
+/// The copying of a body, which is done when this is dropped: by a thread of its own, or where none
+/// can be had, at once.
+struct Read {
+    lent: Lent,
+    link: Arc<Link>,
+    body: Arc<Mutex<Option<Result<Body, String>>>>,
+}
+
+impl Drop for Read {
+    fn drop(&mut self) {
+        let body = self.lent.read();
+        *self.body.lock() = Some(body);
+        self.link.nudge();
+    }
 }
 
 /// What a worker did that no worker does.
@@ -40,6 +55,12 @@ impl From<codec::Malformed> for Lost {
 impl From<Malformed> for Lost {
     fn from(malformed: Malformed) -> Self {
         Lost(malformed.to_string())
+    }
+}
+
+impl From<NoCredit> for Lost {
+    fn from(_: NoCredit) -> Self {
+        Lost("it sent more items than it was allowed".to_owned())
     }
 }
 
@@ -63,9 +84,14 @@ impl Worker {
         }
         match kind {
             Kind::Done | Kind::Item => {
-                if frame.header.slab {
-                    // Before anything is copied for a job that it does not run.
-                    seen.pool.running(seen.key, id)?;
+                let is_item = kind == Kind::Item;
+                if is_item || frame.header.slab {
+                    // Before anything is copied for a job that it does not run, or that has no
+                    // items.
+                    let job = seen.pool.running(seen.key, id)?;
+                    if is_item && !job.payload().emits {
+                        return Err(Lost("it sent an item of a job that has none".to_owned()));
+                    }
                 }
                 match self.body(frame, seen)? {
                     Some(body) => self.take_body(&frame.header, body, batch, seen),
@@ -147,7 +173,7 @@ impl Worker {
     pub(super) fn give_up(&mut self, trouble: SpawnError, seen: &Seen<'_>) {
         self.trouble = Some(trouble);
         self.end = Some(End::Clean);
-        seen.link.leash().kill();
+        seen.link.kill();
     }
 
     fn finish(
@@ -170,33 +196,33 @@ impl Worker {
             link::add(&seen.pool.host().traffic.inline, frame.payload.len());
             return Ok(Some(Body::from_bytes(frame.payload)?));
         };
-        let lent = seen.link.lend_slab(len).map_err(Lost)?;
+        let lent = seen.link.lend_slab(len, seen.settings().max_message).map_err(Lost)?;
         if lent.is_large() && !self.is_draining {
-            let read = spawn_blocking(move || lent.read());
-            self.copying = Some(Copying { header: frame.header, read });
+            let read =
+                Read { lent: lent.clone(), link: Arc::clone(seen.link), body: Arc::default() };
+            let body = Arc::clone(&read.body);
+            self.copying = Some(Copying { header: frame.header, lent, body });
+            on_a_thread(move || drop(read));
             return Ok(None);
         }
-        let (slab, body) = lent.read();
-        seen.link.return_slab(slab);
+        let body = lent.read();
+        seen.link.return_slab(lent);
         body.map(Some).map_err(Lost)
     }
 
     /// Waits for the body that is being copied, if there is one, and takes it.
-    pub(super) fn poll_copy(&mut self, cx: &mut Context<'_>, seen: &Seen<'_>) -> Poll<()> {
-        let Some(Copying { header, read }) = &mut self.copying else { return Poll::Ready(()) };
-        let copied = ready!(Pin::new(read).poll(cx));
-        let header = *header;
-        self.copying = None;
-        let mut batch = seen.pool.batch(seen.key);
-        let taken = match copied {
-            Ok((slab, body)) => {
-                seen.link.return_slab(slab);
-                let body = body.map_err(Lost);
-                body.and_then(|body| self.take_body(&header, body, &mut batch, seen))
-            }
-            // The runtime ends, and this task with it.
-            Err(error) => Err(Lost(error.to_string())),
+    pub(super) fn poll_copy(&mut self, seen: &Seen<'_>) -> Poll<()> {
+        let Some(copying) = &self.copying else { return Poll::Ready(()) };
+        // LIVENESS: the waker was left with the link before this look; who stores the body nudges
+        // the link after it.
+        let Some(body) = copying.body.lock().take() else { return Poll::Pending };
+        let Some(Copying { header, lent, .. }) = self.copying.take() else {
+            return Poll::Ready(());
         };
+        seen.link.return_slab(lent);
+        let mut batch = seen.pool.batch(seen.key);
+        let body = body.map_err(Lost);
+        let taken = body.and_then(|body| self.take_body(&header, body, &mut batch, seen));
         self.conclude(batch, taken, seen);
         Poll::Ready(())
     }
@@ -216,18 +242,20 @@ impl Worker {
 
     fn take_item(&mut self, id: u64, body: Body, seen: &Seen<'_>) -> Result<(), Lost> {
         let job = seen.pool.running(seen.key, id)?;
-        if job.payload().wants_items {
-            return match job.push_item(body) {
-                Ok(()) => Ok(()),
-                Err(NoCredit) => Err(Lost("it sent more items than it was allowed".to_owned())),
-            };
+        if seen.link.is_overfull() {
+            return Err(Lost("it does not read what it is told".to_owned()));
         }
+        if job.payload().wants_items {
+            return Ok(job.push_item(body)?);
+        }
+        job.take_credit()?;
         if self.untold.0 != id {
             self.untold = (id, 0);
         }
         self.untold.1 += 1;
         if self.untold.1 == CREDIT_BATCH {
             self.untold.1 = 0;
+            job.add_credit(CREDIT_BATCH);
             seen.link.append(|bytes| push_credit(id, CREDIT_BATCH, bytes));
         }
         Ok(())

@@ -13,25 +13,24 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
 
 use crate::driver::Direction;
 use crate::io::{Async, Interest};
 use crate::primitive::Arc;
-use crate::runtime::spawn_blocking;
-use crate::time::{after, sleep_until};
+use crate::time::{after, sleep_until, timeout};
 
 use super::builder::{Output, Settings};
 use super::codec::Body;
-use super::dispatch::{Batch, Death, Dispatch, Key, deliver};
+use super::dispatch::{Batch, Death, Dispatch, Key, Link as _, deliver};
 use super::error::{JobError, SpawnError};
 use super::frame::{self, Config, Decoder, Kind};
 use super::link::Link;
 use super::output::{Capture, OutputStream};
 use super::pool::Processes;
-use super::process::{self, Process, Spawned};
+use super::process::{self, Process};
 use super::registry;
 use super::request::Request;
 
@@ -42,6 +41,9 @@ pub(crate) use frames::{CREDIT_BATCH, push_credit};
 
 type Pool = Dispatch<Processes>;
 type Job = super::dispatch::Job<Request>;
+
+/// How long a keeper waits until its worker's last words are written.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 
 /// Bytes that are taken from a dead worker's socket at most: what it can hold unless somebody
 /// still writes to it.
@@ -55,12 +57,13 @@ pub(crate) struct Keeper {
     decoder: Decoder,
     worker: Option<Worker>,
     is_over: bool,
+    is_lingering: bool,
 }
 
 /// The worker, once it has a process.
 struct Worker {
     process: Process,
-    pidfd: Async<OwnedFd>,
+    pidfd: Async<Arc<OwnedFd>>,
     socket: Arc<Async<UnixStream>>,
     stdout: Option<Capture>,
     stderr: Capture,
@@ -92,7 +95,7 @@ enum End {
 impl Keeper {
     pub(crate) fn new(pool: Arc<Pool>, key: Key, link: Arc<Link>) -> Self {
         let decoder = Decoder::new(frame::Direction::ToParent);
-        Self { pool, key, link, decoder, worker: None, is_over: false }
+        Self { pool, key, link, decoder, worker: None, is_over: false, is_lingering: false }
     }
 
     fn settings(&self) -> &Settings {
@@ -105,7 +108,7 @@ impl Keeper {
     ///
     /// Dropped, the pool is closed and the worker killed and reaped.
     pub(crate) async fn keep(mut self) {
-        let pause = match self.start().await {
+        let pause = match self.start() {
             Ok(()) => {
                 if poll_fn(|cx| self.poll_life(cx)).await.is_err() {
                     // The runtime ends, and with it the pool.
@@ -126,25 +129,20 @@ impl Keeper {
             sleep_until(until).await;
             self.pool.resume(Instant::now());
         }
-        if let Some(worker) = &self.worker {
-            // Its last words are on their way.
-            poll_fn(|cx| worker.stderr.poll_written(cx)).await;
-            self.pool.linger(-1, Instant::now());
+        if let Some(Worker { stderr, .. }) = self.worker.take() {
+            // Its last words are on their way. Who does not read them is not waited for.
+            let _ = timeout(LINGER_MAX, poll_fn(|cx| stderr.poll_written(cx))).await;
         }
     }
 
-    async fn start(&mut self) -> io::Result<()> {
-        let settings = Arc::clone(&self.pool.host().settings);
-        let leash = Arc::clone(self.link.leash());
-        let starting = spawn_blocking(move || process::spawn(&settings, &leash));
-        let mut spawned: Spawned = match starting.await {
-            Ok(spawned) => spawned?,
-            Err(error) => return Err(error.into()),
-        };
-        let handle = &self.pool.host().handle;
+    fn start(&mut self) -> io::Result<()> {
+        // Half a millisecond, on this thread: others are free to take its tasks, and a thread for
+        // what blocks may never be, if those wait for jobs.
+        let mut spawned = process::spawn(self.settings(), self.link.leash())?;
         let pid = spawned.process.pid();
         let output = &self.settings().output;
-        let capture = |pipe, stream| Capture::new(pipe, pid, stream, output, handle);
+        let forwarder = &self.pool.host().forwarder;
+        let capture = |pipe, stream| Capture::new(pipe, pid, stream, output, forwarder);
         let stdout = match spawned.stdout {
             Some(pipe) => Some(capture(pipe, OutputStream::Stdout)?),
             None => None,
@@ -201,6 +199,7 @@ impl Keeper {
         let Some(worker) = &mut self.worker else { return Poll::Ready(Ok(())) };
         let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
         worker.poll_output(cx, &seen);
+        worker.take_refused(&seen);
         worker.poll_socket(cx, &mut self.decoder, &seen);
         if self.link.take_nudge() {
             worker.look_again(&seen, Instant::now());
@@ -215,15 +214,17 @@ impl Keeper {
 
     /// Waits for a body that is being copied.
     fn poll_copy(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.set_keeper(cx.waker());
         let Some(worker) = &mut self.worker else { return Poll::Ready(()) };
         let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
-        worker.poll_copy(cx, &seen)
+        worker.poll_copy(&seen)
     }
 
     /// Sees to all that a dead worker leaves; tells how long no other is to be started.
     fn bury(&mut self) -> Option<Instant> {
         let worker = self.worker.as_mut()?;
         let seen = Seen { pool: &self.pool, key: self.key, link: &self.link };
+        worker.take_refused(&seen);
         worker.drain(&mut self.decoder, &seen);
         let gone = self.link.disconnect();
         let status = worker.process.reap();
@@ -234,7 +235,8 @@ impl Keeper {
         let stderr = worker.stderr.tail();
         let now = Instant::now();
         self.is_over = true;
-        self.pool.linger(1, now);
+        self.is_lingering = true;
+        self.pool.linger();
         if worker.is_ready {
             let is_unread = gone.is_cut || worker.end == Some(End::Unread);
             let last_unread = gone.last_is_job && is_unread;
@@ -258,6 +260,9 @@ impl Drop for Keeper {
             self.link.disconnect();
             self.worker = None;
             self.pool.died(self.key, &Death::default(), now);
+        }
+        if self.is_lingering {
+            self.pool.lingered(Instant::now());
         }
     }
 }
@@ -295,7 +300,7 @@ impl Worker {
     /// Takes what the worker has sent.
     fn poll_socket(&mut self, cx: &mut Context<'_>, decoder: &mut Decoder, seen: &Seen<'_>) {
         if self.copying.is_some() {
-            if self.poll_copy(cx, seen).is_pending() {
+            if self.poll_copy(seen).is_pending() {
                 return;
             }
             self.take_frames(decoder, seen);
@@ -314,15 +319,13 @@ impl Worker {
             self.received(result, decoder);
             self.take_frames(decoder, seen);
             if self.copying.is_some() {
-                // Its task is to be polled once, to be waited for.
-                cx.waker().wake_by_ref();
                 return;
             }
         }
         // Without its socket it is of no use, unless it was told to end.
         if self.clock.end_by.is_none() {
             seen.pool.dying(seen.key);
-            seen.link.leash().kill();
+            seen.link.kill();
         }
     }
 

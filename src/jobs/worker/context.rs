@@ -120,7 +120,7 @@ pub fn progress(fraction: f64) {
 #[track_caller]
 pub fn emit<T: Serialize + 'static>(item: T) {
     let Some(link) = Link::get() else { return };
-    // A thread that its job left behind emits into nothing.
+    // Between two jobs there is nobody to emit to.
     let Some(job) = link.current() else { return };
     let name = job.entry.name;
     match job.entry.emits.map(|declared| declared()) {

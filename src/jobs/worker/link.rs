@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::net::{SendFlags, send};
+use rustix::process::{Pid, Signal, getpid, kill_process};
 
 use super::receiver::{Received, Receiver, Wait};
 use crate::jobs::codec::Body;
@@ -34,6 +35,7 @@ static LINK: OnceLock<Link> = OnceLock::new();
 /// A worker's end of the socket.
 #[derive(Debug)]
 pub(super) struct Link {
+    pid: Pid,
     socket: OwnedFd,
     config: Config,
     reader: Mutex<Reader>,
@@ -123,6 +125,7 @@ impl Link {
     /// Makes this process a worker at the other end of `socket`, which blocks.
     pub(super) fn set(socket: OwnedFd, config: Config, receiver: Receiver) -> &'static Self {
         LINK.get_or_init(|| Self {
+            pid: getpid(),
             socket,
             config,
             reader: Mutex::new(Reader {
@@ -178,6 +181,10 @@ impl Link {
 
     /// Sends what the job that runs came to. From now on none runs.
     pub(super) fn reply(&self, reply: Reply) {
+        if getpid() != self.pid {
+            // A child that the job has forked, and that came back from it: not its to answer.
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
         let Some(Current { id, .. }) = self.current() else { return };
         let max = self.config.max_message;
         let sent = match reply {

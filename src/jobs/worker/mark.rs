@@ -1,6 +1,6 @@
 //! How a process knows that it was started as a worker.
 //!
-//! By a variable of its environment, `version:inode:depth`, and by its standard input, which is the
+//! By a variable of its environment, `version:inode:depth:test`, and by its standard input, which is the
 //! socket of that inode. Whoever merely inherits the environment, such as a program that a job
 //! starts, has another standard input.
 
@@ -16,14 +16,16 @@ use crate::jobs::frame::VERSION;
 const VARIABLE: &str = "TENTER_JOBS_WORKER";
 
 /// What the variable says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
     /// The parent's [`VERSION`].
-    version: u32,
+    pub(super) version: u32,
     /// Of the socket that is the worker's standard input.
     inode: u64,
     /// Workers of workers: 1 is one whose parent is none.
     depth: u32,
+    /// The test of this program through which its workers come in; empty where `main` is.
+    pub(super) test: String,
 }
 
 /// The variable, name and value, for a worker whose standard input will be `socket`.
@@ -31,9 +33,13 @@ struct Mark {
 /// # Errors
 ///
 /// - What the system says of the socket.
-pub(crate) fn for_child(socket: BorrowedFd<'_>) -> io::Result<(&'static str, String)> {
+pub(crate) fn for_child(
+    socket: BorrowedFd<'_>,
+    test: Option<&str>,
+) -> io::Result<(&'static str, String)> {
     let inode = fstat(socket)?.st_ino;
-    Ok((VARIABLE, format!("{VERSION}:{inode}:{}", depth().saturating_add(1))))
+    let (depth, test) = (depth().saturating_add(1), test.unwrap_or_default());
+    Ok((VARIABLE, format!("{VERSION}:{inode}:{depth}:{test}")))
 }
 
 /// How many workers up this process is: 0 if no ancestor that passed its environment on was one.
@@ -43,16 +49,16 @@ pub(crate) fn depth() -> u32 {
 
 /// Whether this process was started as a worker, and went on as if it were none.
 pub(crate) fn unconsumed() -> bool {
-    version().is_some()
+    own().is_some()
 }
 
 /// The version that the parent speaks, if this process is its worker and has not taken the socket
 /// from its standard input yet.
-pub(super) fn version() -> Option<u32> {
+pub(super) fn own() -> Option<Mark> {
     let mark = find()?;
     let input = fstat(rustix::stdio::stdin()).ok()?;
     let is_socket = FileType::from_raw_mode(input.st_mode) == FileType::Socket;
-    (is_socket && input.st_ino == mark.inode).then_some(mark.version)
+    (is_socket && input.st_ino == mark.inode).then_some(mark)
 }
 
 fn find() -> Option<Mark> {
@@ -60,12 +66,12 @@ fn find() -> Option<Mark> {
 }
 
 fn parse(text: &str) -> Option<Mark> {
-    let mut parts = text.split(':');
+    let mut parts = text.splitn(4, ':');
     let version = parts.next()?.parse().ok()?;
     let inode = parts.next()?.parse().ok()?;
     let depth = parts.next()?.parse().ok()?;
-    // Another version may have more to say; what is here is there for ever.
-    Some(Mark { version, inode, depth })
+    let test = parts.next().unwrap_or_default().to_owned();
+    Some(Mark { version, inode, depth, test })
 }
 
 #[cfg(test)]
@@ -78,12 +84,13 @@ mod tests {
     #[test]
     fn a_mark_names_the_socket_that_it_was_made_for() {
         let (socket, other) = UnixStream::pair().unwrap();
-        let (name, text) = for_child(socket.as_fd()).unwrap();
+        let (name, text) = for_child(socket.as_fd(), Some("a::b")).unwrap();
         assert_eq!(name, VARIABLE);
         let mark = parse(&text).unwrap();
         assert_eq!(mark.inode, fstat(&socket).unwrap().st_ino);
         assert_ne!(mark.inode, fstat(&other).unwrap().st_ino);
         assert_eq!((mark.version, mark.depth), (VERSION, depth() + 1));
+        assert_eq!(mark.test, "a::b");
     }
 
     #[test]
@@ -91,6 +98,7 @@ mod tests {
         for text in ["", ":", "1", "1:2", "1:2:", "one:2:3", "1:-2:3", "1:2:4294967296"] {
             assert_eq!(parse(text), None, "{text:?}");
         }
-        assert_eq!(parse("7:8:9:more"), Some(Mark { version: 7, inode: 8, depth: 9 }));
+        let mark = Mark { version: 7, inode: 8, depth: 9, test: "more".to_owned() };
+        assert_eq!(parse("7:8:9:more"), Some(mark));
     }
 }

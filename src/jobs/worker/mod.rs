@@ -42,9 +42,12 @@ use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{fcntl_dupfd_cloexec, ioctl_fionbio};
+use rustix::process::getpid;
+use rustix::thread::gettid;
 
 pub use context::{cancelled, emit, is_worker, progress};
 use link::{Assigned, Link, Reply};
+use mark::Mark;
 use panics::{Ended, Unsent};
 use receiver::Receiver;
 
@@ -53,6 +56,10 @@ use super::registry;
 
 /// The least descriptor that is none of the standard ones.
 const DESCRIPTOR_MIN: i32 = 3;
+
+/// Why a process that was started as a worker is none.
+const ELSEWHERE: &str = "the worker did not begin where it should: a pool in a test needs \
+                         `#[tenter::test]`, and `tenter::jobs::init()` is for the beginning of `main`";
 
 /// The test of this program through which its workers come in.
 static TEST: OnceLock<&'static str> = OnceLock::new();
@@ -75,8 +82,9 @@ static TEST: OnceLock<&'static str> = OnceLock::new();
 /// ```
 #[allow(clippy::needless_doctest_main)]
 pub fn init() {
-    if let Some(version) = mark::version() {
-        work(version);
+    if let Some(mark) = mark::own() {
+        // A test that calls this by hand is on another thread, and not at the beginning.
+        work(&mark, gettid() == getpid());
     }
 }
 
@@ -84,7 +92,10 @@ pub fn init() {
 /// workers of this test program come in.
 pub(crate) fn enter_test(name: &'static str) {
     TEST.get_or_init(|| name);
-    init();
+    if let Some(mark) = mark::own() {
+        // Another test's worker, or one of a test without the attribute, runs what it should not.
+        work(&mark, mark.test == name);
+    }
 }
 
 /// A test of this program whose first statement is [`enter_test`], if one has run.
@@ -92,10 +103,13 @@ pub(crate) fn test_name() -> Option<&'static str> {
     TEST.get().copied()
 }
 
-/// All that a worker does.
-fn work(version: u32) -> ! {
+/// All that a worker does, if this is where it is to begin.
+fn work(mark: &Mark, is_here: bool) -> ! {
+    if !is_here {
+        fail_start(rustix::stdio::stdin(), &Failure::text(ELSEWHERE));
+    }
     let socket = take_socket().unwrap_or_else(|error| link::fail(error));
-    if version != VERSION {
+    if mark.version != VERSION {
         fail_start(socket.as_fd(), &Failure::DifferentBuild);
     }
     let mut receiver = Receiver::new();
