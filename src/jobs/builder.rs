@@ -334,7 +334,8 @@ impl Builder {
     ///
     /// At most 1024. For jobs of a few microseconds, which then do not wait for the way there and
     /// back; more than one or two give little. A job that was sent ahead waits behind the
-    /// one before it even when another worker becomes idle.
+    /// one before it even when another worker becomes idle; and when that is killed just as it ends, for
+    /// its timeout or because its future was dropped, the kill may meet this one.
     pub fn send_ahead(&mut self, jobs: usize) -> &mut Self {
         self.settings.send_ahead = jobs;
         self

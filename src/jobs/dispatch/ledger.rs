@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use crate::primitive::seeded;
 
+use super::breaker::Breaker;
 use super::job::{Job, Place};
 use super::queue::{Queue, Waiting};
 use super::todo::Todo;
-use super::{Counts, Death, Failure, Host, Key, NotRunning, Payload, Policy};
+use super::{Counts, Failure, Host, Key, Payload, Policy};
 
 /// The state of a pool.
 pub(super) struct Ledger<H: Host> {
@@ -30,9 +31,9 @@ pub(super) struct Ledger<H: Host> {
     pub(super) idle: Vec<Key>,
     next_key: u64,
     /// A worker is lost, or counts less, since the pool had enough.
-    has_lost: bool,
+    pub(super) has_lost: bool,
     /// No worker is started before, because starts have failed.
-    no_start_before: Option<Instant>,
+    pub(super) no_start_before: Option<Instant>,
     /// Workers end as soon as they have nothing.
     pub(super) is_released: bool,
     pub(super) counts: Counts,
@@ -50,37 +51,6 @@ pub(super) enum Phase {
     Closing,
     /// Its jobs have ended, its workers are killed.
     Closed,
-}
-
-/// Counts what goes wrong in a row, and stops the pool from starting workers for nothing.
-pub(super) struct Breaker<H: Host> {
-    /// Unexpected deaths since a job was finished.
-    pub(super) deaths: u32,
-    /// Starts that failed since one succeeded.
-    pub(super) failed_starts: u32,
-    pub(super) open: Option<Open<H>>,
-}
-
-/// Why the pool takes no jobs, and until when.
-pub(super) struct Open<H: Host> {
-    pub(super) why: Why<H>,
-    pub(super) until: Instant,
-}
-
-pub(super) enum Why<H: Host> {
-    Deaths { deaths: u32, stderr: String },
-    Start(<H::Payload as Payload>::Trouble),
-}
-
-impl<H: Host> Why<H> {
-    pub(super) fn failure(&self) -> Failure<H::Payload> {
-        match self {
-            Why::Deaths { deaths, stderr } => {
-                Failure::Broken { deaths: *deaths, stderr: stderr.clone() }
-            }
-            Why::Start(trouble) => Failure::Start(trouble.clone()),
-        }
-    }
 }
 
 /// A worker, in the ledger.
@@ -138,12 +108,12 @@ pub(super) struct Flight<P: Payload> {
 }
 
 impl<H: Host> Entry<H> {
-    fn is_assignable(&self) -> bool {
+    pub(super) fn is_assignable(&self) -> bool {
         matches!(self.stage, Stage::Ready | Stage::Worn) && !self.is_dying
     }
 
     /// Whether it takes jobs, or is about to.
-    fn may_serve(&self) -> bool {
+    pub(super) fn may_serve(&self) -> bool {
         self.is_assignable() || matches!(self.stage, Stage::Starting)
     }
 
@@ -422,186 +392,6 @@ impl<H: Host> Ledger<H> {
         }
     }
 
-    /// Decides that a job ends by `failure` (J1).
-    pub(super) fn fail(
-        &mut self,
-        job: Arc<Job<H::Payload>>,
-        failure: Failure<H::Payload>,
-        todo: &mut Todo<H>,
-    ) {
-        debug_assert!(job.place() != Place::Ended, "{job:?} has ended");
-        job.set_place(Place::Ended);
-        match failure {
-            Failure::Closed => self.counts.cancelled += 1,
-            Failure::TimedOut(_) | Failure::WaitedTooLong => {
-                self.counts.timed_out += 1;
-                self.counts.failed += 1;
-            }
-            _ => self.counts.failed += 1,
-        }
-        todo.end.push((job, failure));
-    }
-
-    /// Ends every job that no worker has.
-    pub(super) fn fail_waiting(
-        &mut self,
-        failure: impl Fn() -> Failure<H::Payload>,
-        todo: &mut Todo<H>,
-    ) {
-        // Ends: each round takes a job from the queue.
-        while let Some(waiting) = self.queue.pop() {
-            self.fail(waiting.job, failure(), todo);
-        }
-        // Ends: each round takes a job from the lobby.
-        while let Some(waiting) = self.lobby.pop() {
-            self.counts.submitted += 1;
-            self.fail(waiting.job, failure(), todo);
-        }
-    }
-
-    /// Takes a dead worker out, and sees to the jobs that it had (J4).
-    pub(super) fn bury(&mut self, key: Key, death: &Death, now: Instant, todo: &mut Todo<H>) {
-        let Some(entry) = self.workers.remove(&key) else { return };
-        self.has_lost = true;
-        self.idle.retain(|idle| *idle != key);
-        let is_expected = match entry.stage {
-            Stage::Doomed { .. } => true,
-            Stage::Leaving => entry.in_flight.is_empty(),
-            Stage::Starting | Stage::Ready | Stage::Worn => false,
-        };
-        if !is_expected {
-            self.counts.died(death.signal);
-        }
-        let unsent = entry.unsent.len();
-        let sent = entry.in_flight.len() - unsent;
-        let mut first_was_started = sent > 0 && !(death.last_unread && sent == 1);
-        if seeded::is("jobs: take what was not read for started") {
-            first_was_started = sent > 0;
-        } else if seeded::is("jobs: run again what may have run") {
-            first_was_started = false;
-        }
-        let mut again = Vec::new();
-        for (at, flight) in entry.in_flight.into_iter().enumerate() {
-            let job = flight.job;
-            if job.place() == Place::Ended && !seeded::is("jobs: bury what has ended") {
-                todo.gone.push(job);
-            } else if self.phase == Phase::Closed {
-                self.fail(job, Failure::Closed, todo);
-            } else if at > 0 || !first_was_started {
-                again.push(job);
-            } else {
-                self.counts.ran(now.saturating_duration_since(flight.since));
-                match failure_of(&entry.stage, job.id(), death) {
-                    failure @ Failure::Died(_) if job.take_retry() => {
-                        self.counts.retried += 1;
-                        again.push(job);
-                        drop(failure);
-                    }
-                    failure => self.fail(job, failure, todo),
-                }
-            }
-        }
-        if !seeded::is("jobs: lose what was sent ahead") {
-            for job in again.into_iter().rev() {
-                let waiting = Waiting { job, since: now };
-                if seeded::is("jobs: what comes back waits again") {
-                    self.queue.push_back(waiting);
-                } else {
-                    self.queue.push_front(waiting);
-                }
-            }
-        }
-        if !is_expected {
-            self.note_death(death, now, todo);
-        }
-        if seeded::is("jobs: bury behind an open breaker") {
-            return;
-        }
-        match self.breaker.open.take() {
-            Some(open) if now < open.until => {
-                // Nobody would start a worker for what has come back.
-                self.fail_waiting(|| open.why.failure(), todo);
-                self.breaker.open = Some(open);
-            }
-            Some(_) if self.queue.len() > 0 => self.half_open(),
-            open => self.breaker.open = open,
-        }
-    }
-
-    fn note_death(&mut self, death: &Death, now: Instant, todo: &mut Todo<H>) {
-        self.breaker.deaths += 1;
-        let deaths = self.breaker.deaths;
-        if deaths >= self.policy.breaker {
-            self.trip(Why::Deaths { deaths, stderr: death.stderr.clone() }, now, todo);
-        }
-    }
-
-    /// Opens the breaker: nothing is started until the pause is over.
-    pub(super) fn trip(&mut self, why: Why<H>, now: Instant, todo: &mut Todo<H>) {
-        if !seeded::is("jobs: the breaker forgets the queue") {
-            self.fail_waiting(|| why.failure(), todo);
-        }
-        self.breaker.open = Some(Open { why, until: now + self.policy.pause });
-    }
-
-    /// What stands against a new job; half-opens the breaker when its pause is over.
-    pub(super) fn check_open(&mut self, now: Instant) -> Result<(), Failure<H::Payload>> {
-        if self.phase != Phase::Open {
-            return Err(Failure::Closed);
-        }
-        if self.breaker.open.as_ref().is_some_and(|open| open.until <= now) {
-            self.half_open();
-        }
-        match &self.breaker.open {
-            Some(open) => Err(open.why.failure()),
-            None => Ok(()),
-        }
-    }
-
-    /// Gives the pool one more try: the next death opens the breaker again, a success closes it.
-    fn half_open(&mut self) {
-        self.breaker.open = None;
-        self.breaker.deaths = self.policy.breaker.saturating_sub(1);
-        self.breaker.failed_starts = self.policy.failed_starts_max.saturating_sub(1);
-    }
-
-    /// Takes the worker's first job as finished; `None` if nobody waits for it.
-    pub(super) fn finish(
-        &mut self,
-        key: Key,
-        id: u64,
-        is_ok: bool,
-        now: Instant,
-        todo: &mut Todo<H>,
-    ) -> Result<Option<Arc<Job<H::Payload>>>, NotRunning> {
-        let entry = self.workers.get_mut(&key).ok_or(NotRunning)?;
-        let is_sent = entry.in_flight.len() > entry.unsent.len();
-        let is_head = entry.in_flight.front().is_some_and(|flight| flight.job.id() == id);
-        let flight = if is_sent && is_head { entry.in_flight.pop_front() } else { None };
-        let flight = flight.ok_or(NotRunning)?;
-        self.counts.ran(now.saturating_duration_since(flight.since));
-        self.breaker.deaths = 0;
-        if let Some(next) = entry.in_flight.front_mut() {
-            next.since = now;
-            let is_withdrawn = next.job.place() == Place::Ended;
-            todo.nudge.push(Arc::clone(&entry.link));
-            if is_withdrawn {
-                self.doom(key, Doom::Cancelled, todo);
-            }
-        }
-        let job = flight.job;
-        if job.place() == Place::Ended && !seeded::is("jobs: deliver what was withdrawn") {
-            todo.gone.push(job);
-            return Ok(None);
-        }
-        if !seeded::is("jobs: a finished job can be withdrawn") {
-            job.set_place(Place::Ended);
-        }
-        let count = if is_ok { &mut self.counts.completed } else { &mut self.counts.failed };
-        *count += 1;
-        Ok(Some(job))
-    }
-
     /// Lets a worker go that was only waiting for one that replaces it.
     pub(super) fn relieve(&mut self, todo: &mut Todo<H>) {
         let is_worn = |entry: &Entry<H>| matches!(entry.stage, Stage::Worn);
@@ -609,34 +399,6 @@ impl<H: Host> Ledger<H> {
         if let Some(key) = worn.filter(|_| !seeded::is("jobs: nobody relieves a worn worker")) {
             self.leave(key, todo);
         }
-    }
-
-    /// Takes out a worker that was never ready.
-    pub(super) fn start_failed(
-        &mut self,
-        key: Key,
-        trouble: <H::Payload as Payload>::Trouble,
-        is_final: bool,
-        now: Instant,
-        todo: &mut Todo<H>,
-    ) -> Option<Instant> {
-        let entry = self.workers.remove(&key)?;
-        debug_assert!(entry.in_flight.is_empty(), "a job went to a worker that was never ready");
-        self.has_lost = true;
-        if matches!(entry.stage, Stage::Doomed { .. }) {
-            return None;
-        }
-        self.breaker.failed_starts += 1;
-        if !is_final && self.breaker.failed_starts < self.policy.failed_starts_max {
-            return None;
-        }
-        if !self.workers.values().any(Entry::may_serve) {
-            self.trip(Why::Start(trouble), now, todo);
-            return None;
-        }
-        // The pool lives on with those that it has.
-        self.no_start_before = Some(now + self.policy.pause);
-        self.no_start_before
     }
 
     /// The job that a worker has had for the longest time: the one that it runs.
@@ -677,25 +439,5 @@ impl<H: Host> Ledger<H> {
             running: self.running(),
             ..self.counts.clone()
         }
-    }
-}
-
-/// What becomes of the job that a worker had first when it died.
-///
-/// It was killed for what it did with one job. When that was finished after all, the kill met the
-/// one behind it.
-fn failure_of<P: Payload>(stage: &Stage, id: u64, death: &Death) -> Failure<P> {
-    match stage {
-        Stage::Doomed { doom, job }
-            if *job == Some(id) || seeded::is("jobs: the next one has timed out") =>
-        {
-            match doom {
-                Doom::TimedOut(after) => Failure::TimedOut(*after),
-                Doom::Protocol(message) => Failure::Protocol(message.clone()),
-                Doom::Closed => Failure::Closed,
-                Doom::Cancelled => Failure::Died(death.clone()),
-            }
-        }
-        _ => Failure::Died(death.clone()),
     }
 }

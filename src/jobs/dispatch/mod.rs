@@ -41,6 +41,8 @@
 //! What is sent and how is not seen here, and so the models in `loom-tests` compile this folder as
 //! it is: a [`Host`] stands for processes, a [`Link`] for one of them.
 
+mod breaker;
+mod ends;
 mod job;
 mod ledger;
 mod queue;
