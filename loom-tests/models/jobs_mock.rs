@@ -99,7 +99,7 @@ impl Pool {
         trust_drops();
         let now = Instant::now();
         let dispatch = Dispatch::new(Mock::default(), policy);
-        dispatch.open(now);
+        dispatch.start_workers(now);
         Self { dispatch, now }
     }
 

@@ -71,7 +71,7 @@ impl Walk {
         }
         // The pause of a breaker, or between starts, is over.
         self.pool.now += Duration::from_secs(2);
-        self.pool.dispatch.resume(self.pool.now);
+        self.pool.dispatch.start_workers(self.pool.now);
         self.pool.run_out();
         self.jobs.iter_mut().for_each(Followed::finish);
         let runs: Vec<_> = self.jobs.iter().map(|job| self.pool.runs(&job.ticket)).collect();

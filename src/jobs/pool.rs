@@ -142,7 +142,7 @@ impl ProcessPool {
         let forwarder = Forwarder::new(&handle);
         let host = Processes { settings, handle, traffic: Arc::default(), forwarder };
         let dispatch = Dispatch::new(host, policy);
-        dispatch.open(Instant::now());
+        dispatch.start_workers(Instant::now());
         Ok(ProcessPool { owner: Arc::new(Owner { dispatch }) })
     }
 

@@ -221,8 +221,9 @@ impl<H: Host> Dispatch<H> {
         &self.host
     }
 
-    /// Starts the workers that the pool keeps whether there are jobs or not.
-    pub(crate) fn open(self: &Arc<Self>, now: Instant) {
+    /// Starts the workers that are missing: those that the pool keeps whether there are jobs or not,
+    /// when it begins, and those that were not started in a pause, at its end.
+    pub(crate) fn start_workers(self: &Arc<Self>, now: Instant) {
         self.step(now, |_, _| {});
     }
 
@@ -460,7 +461,7 @@ impl<H: Host> Dispatch<H> {
 
     /// The worker could not be started, or ended before it was ready. `is_final`: nor will another.
     ///
-    /// If the pool makes a pause, the caller has to [`resume`](Dispatch::resume) it at the end.
+    /// If the pool makes a pause, the caller has to [start them](Dispatch::start_workers) at the end.
     pub(crate) fn start_failed(
         self: &Arc<Self>,
         key: Key,
@@ -469,11 +470,6 @@ impl<H: Host> Dispatch<H> {
         now: Instant,
     ) -> Option<Instant> {
         self.step(now, |ledger, todo| ledger.start_failed(key, trouble, is_final, now, todo))
-    }
-
-    /// Starts workers again, after a pause.
-    pub(crate) fn resume(self: &Arc<Self>, now: Instant) {
-        self.step(now, |_, _| {});
     }
 
     /// Begins to take what the worker has sent in one piece.

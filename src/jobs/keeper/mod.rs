@@ -127,7 +127,7 @@ impl Keeper {
         };
         if let Some(until) = pause {
             sleep_until(until).await;
-            self.pool.resume(Instant::now());
+            self.pool.start_workers(Instant::now());
         }
         if let Some(Worker { stderr, .. }) = self.worker.take() {
             // Its last words are on their way. Who does not read them is not waited for.
@@ -305,7 +305,8 @@ impl Worker {
             }
             self.take_frames(decoder, seen);
         }
-        if self.end.is_some() {
+        // With another body to copy nothing is read: there may be no room for it.
+        if self.end.is_some() || self.copying.is_some() {
             return;
         }
         // Ends: the socket is empty, or has ended, or the task's budget is used up.
