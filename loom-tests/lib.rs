@@ -7,7 +7,7 @@
 //!
 //! - `primitive` is loom's half: the names of `src/primitive` on loom's types, promising no more
 //!   than the real ones, and what only models may call (time, sockets, failures).
-//! - `blocking`, `driver`, `scheduler`, `task` and a part of `jobs` are the shipped files, included by
+//! - `blocking`, `driver`, `lifecycle`, `scheduler` and a part of `jobs` are the shipped files, included by
 //!   path.
 //! - `models` has a file for each protocol; `harness` runs them.
 //!
@@ -30,10 +30,10 @@ mod primitive;
 mod blocking;
 #[path = "../src/driver/mod.rs"]
 mod driver;
+#[path = "../src/lifecycle/mod.rs"]
+mod lifecycle;
 #[path = "../src/scheduler/mod.rs"]
 mod scheduler;
-#[path = "../src/task/mod.rs"]
-mod task;
 
 /// The part of worker processes that knows no processes.
 #[path = "."]

@@ -37,10 +37,10 @@
 //! A room imports only from those below it.
 //!
 //! ```text
-//!   net   io   time   jobs                 4  what users await
+//!   net fs process signal io time task jobs  4  what users await
 //!             runtime                    3  the parts made into one thing
 //!     scheduler      blocking            2  many tasks on few threads; work that may block
-//!      driver          task              1  the world outside; one task, spawn to join
+//!      driver        lifecycle           1  the world outside; one task, spawn to join
 //!            primitive                   0  the seam for models
 //! ```
 //!
@@ -52,22 +52,22 @@
 //!
 //! 1. [`spawn`] finds the runtime of the current thread,
 //! 2. [`Shared::spawn`](scheduler::Shared::spawn) its scheduler; there
-//! 3. [`task::new`] makes the task, in one allocation,
-//! 4. and [`Owned::bind`](task::owned::Owned::bind) lists it among those that shutdown cancels.
+//! 3. [`lifecycle::new`] makes the task, in one allocation,
+//! 4. and [`Owned::bind`](lifecycle::owned::Owned::bind) lists it among those that shutdown cancels.
 //! 5. It is due: [`Worker::schedule`](scheduler::worker::Worker::schedule) puts it in front of
 //!    the worker's queue; from outside it goes to the inject queue.
 //! 6. [`Idle::worker_to_wake`](scheduler::idle::Idle::worker_to_wake) decides whether somebody
 //!    must be woken for it, and
 //! 7. [`Parker::unpark`](scheduler::park::Parker::unpark) wakes them.
 //! 8. [`Worker::next`](scheduler::worker::Worker::next) takes it, in its turn, and
-//! 9. [`Notified::run`](task::raw::Notified::run) polls its future.
-//! 10. Pending: [`State::transition_to_idle`](task::state::State::transition_to_idle); its waker
-//!     brings it back to step 5, by way of [`Schedule::schedule`](task::raw::Schedule::schedule).
+//! 9. [`Notified::run`](lifecycle::raw::Notified::run) polls its future.
+//! 10. Pending: [`State::transition_to_idle`](lifecycle::state::State::transition_to_idle); its waker
+//!     brings it back to step 5, by way of [`Schedule::schedule`](lifecycle::raw::Schedule::schedule).
 //! 11. Ready: the output takes the future's place, and
-//!     [`State::transition_to_complete`](task::state::State::transition_to_complete) wakes who
+//!     [`State::transition_to_complete`](lifecycle::state::State::transition_to_complete) wakes who
 //!     waits for it.
 //! 12. [`JoinHandle::poll`] takes the output.
-//! 13. [`State::drop_counts`](task::state::State::drop_counts) finds that nobody is left, and
+//! 13. [`State::drop_counts`](lifecycle::state::State::drop_counts) finds that nobody is left, and
 //!     the task is freed.
 
 // The tour leads through private rooms: documentation is built with them.
@@ -76,7 +76,7 @@
 mod primitive;
 
 mod driver;
-pub mod task;
+mod lifecycle;
 
 #[forbid(unsafe_code)]
 mod blocking;
@@ -84,11 +84,20 @@ mod scheduler;
 
 pub mod runtime;
 
+#[forbid(unsafe_code)]
+pub mod fs;
 pub mod io;
 #[cfg(all(feature = "jobs", target_os = "linux"))]
 pub mod jobs;
 #[forbid(unsafe_code)]
 pub mod net;
+#[forbid(unsafe_code)]
+pub mod process;
+pub mod signal;
+#[forbid(unsafe_code)]
+pub mod sync;
+#[forbid(unsafe_code)]
+pub mod task;
 #[forbid(unsafe_code)]
 pub mod time;
 

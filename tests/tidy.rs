@@ -5,23 +5,37 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its level: a room imports only from lower ones.
-const LEVELS: [(&str, u32); 11] = [
+const LEVELS: [(&str, u32); 16] = [
     ("primitive", 0),
-    ("task", 1),
+    ("lifecycle", 1),
     ("driver", 1),
     ("scheduler", 2),
     ("blocking", 2),
     ("runtime", 3),
     ("time", 4),
     ("io", 4),
+    ("task", 4),
+    ("sync", 4),
     ("net", 4),
+    ("fs", 4),
+    ("process", 4),
+    ("signal", 4),
     ("jobs", 4),
     ("lib", 5),
 ];
 
 /// The arrows between rooms of one level.
-const BESIDE: [(&str, &str); 4] =
-    [("net", "io"), ("net", "time"), ("jobs", "io"), ("jobs", "time")];
+const BESIDE: [(&str, &str); 9] = [
+    ("task", "time"),
+    ("net", "io"),
+    ("net", "time"),
+    ("net", "task"),
+    ("fs", "io"),
+    ("process", "io"),
+    ("signal", "io"),
+    ("jobs", "io"),
+    ("jobs", "time"),
+];
 
 /// Every file of `src`, with the room that it is in.
 fn sources() -> Vec<(String, PathBuf, String)> {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::support::{Bench, Tracked};
 use crate::blocking::{Config, Counts, Job, Pool};
 use crate::harness::model;
+use crate::lifecycle::Notified;
 use crate::primitive::Arc;
 use crate::primitive::lock::{Condvar, Mutex, let_time_pass};
 use crate::primitive::thread::fail_starts;
-use crate::task::Notified;
 
 /// What became of the jobs of one run.
 #[derive(Default)]

@@ -11,12 +11,12 @@ use super::scheduler::{Runtime, Signal, spawn_on};
 use super::support::{Parker, Tracked, block_on};
 use crate::driver::{Direction, Registration};
 use crate::harness::model;
+use crate::lifecycle::JoinHandle;
 use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::lock::let_time_pass;
 use crate::primitive::poller::{Endpoint, instant, let_time_pass_to};
 use crate::scheduler::monitor::{self, BlockedPoll, Monitor};
-use crate::task::JoinHandle;
 
 const SOON: u64 = 1_000_000;
 const LATER: u64 = 1_000_000_000;

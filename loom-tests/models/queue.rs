@@ -14,8 +14,8 @@ model! {
         let slot = Arc::new(Slot::new());
         assert!(slot.put(bench.pop().unwrap()).is_none());
         let stolen = Arc::clone(&slot);
-        let thief = spawn(move || stolen.take().map(crate::task::Notified::run).is_some());
-        let own = slot.take().map(crate::task::Notified::run).is_some();
+        let thief = spawn(move || stolen.take().map(crate::lifecycle::Notified::run).is_some());
+        let own = slot.take().map(crate::lifecycle::Notified::run).is_some();
         assert!(own != thief.join().unwrap(), "one of them has it");
         assert!(handle.is_finished());
     }
@@ -30,9 +30,9 @@ model! {
         let slot = Arc::new(Slot::new());
         assert!(slot.put(bench.pop().unwrap()).is_none());
         let stolen = Arc::clone(&slot);
-        let thief = spawn(move || stolen.take().map(crate::task::Notified::run).is_some());
-        let before = slot.put(bench.pop().unwrap()).map(crate::task::Notified::run).is_some();
-        let left = slot.take().map(crate::task::Notified::run).is_some();
+        let thief = spawn(move || stolen.take().map(crate::lifecycle::Notified::run).is_some());
+        let before = slot.put(bench.pop().unwrap()).map(crate::lifecycle::Notified::run).is_some();
+        let left = slot.take().map(crate::lifecycle::Notified::run).is_some();
         let stolen = thief.join().unwrap();
         assert_eq!(usize::from(before) + usize::from(left) + usize::from(stolen), 2);
         assert!(first.is_finished() && second.is_finished());
@@ -52,10 +52,10 @@ model! {
         let notified = bench.pop().unwrap();
         let slot = Arc::new(Slot::new());
         let stolen = Arc::clone(&slot);
-        let thief = spawn(move || stolen.take().map(crate::task::Notified::run));
+        let thief = spawn(move || stolen.take().map(crate::lifecycle::Notified::run));
         written.store(1, Ordering::Relaxed);
         assert!(slot.put(notified).is_none());
-        let own = slot.take().map(crate::task::Notified::run);
+        let own = slot.take().map(crate::lifecycle::Notified::run);
         let stolen = thief.join().unwrap();
         assert!(own.is_some() != stolen.is_some());
         assert!(handle.is_finished());

@@ -10,12 +10,12 @@ use loom::thread::{self, spawn};
 use super::support::{Gate, Tracked, block_on};
 use crate::driver::{Direction, Driver, Registration};
 use crate::harness::model;
+use crate::lifecycle::{JoinHandle, Place};
 use crate::primitive::Arc;
 use crate::primitive::atomic::trust_drops;
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::poller::Endpoint;
 use crate::scheduler::{Shared, Worker, guest};
-use crate::task::{JoinHandle, Place};
 
 /// A scheduler and the threads of its workers.
 pub(super) struct Runtime {
@@ -27,7 +27,7 @@ impl Runtime {
     pub(super) fn start(workers: usize, guests: usize) -> Self {
         let shards = Shared::timer_shards(workers, guests);
         let driver = Arc::new(Driver::new(shards).unwrap());
-        let hook = std::sync::Arc::new(|_: &crate::task::Unobserved<'_>| ());
+        let hook = std::sync::Arc::new(|_: &crate::lifecycle::Unobserved<'_>| ());
         let (shared, cores) = Shared::new(workers, guests, driver, hook);
         let threads = cores.into_iter().map(|core| {
             let shared = Arc::clone(&shared);

@@ -6,11 +6,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count, Ordering::Relaxed};
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::lifecycle::owned::Owned;
+use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 use crate::primitive::Arc;
 use crate::primitive::deque::{Injector, Steal};
 use crate::primitive::lock::{Condvar, Mutex};
-use crate::task::owned::Owned;
-use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 
 /// A scheduler that queues what is due and runs it when the model says so.
 pub(crate) struct Bench {
@@ -33,7 +33,8 @@ impl Bench {
         let place = Place::new(Location::caller());
         // SAFETY: 1: models drop the bench last. 2: a model's threads are one thread. 3: by the
         // bound.
-        let (notified, handle) = unsafe { task::new(future, NonNull::from(self), |_| 0, place) };
+        let (notified, handle) =
+            unsafe { lifecycle::new(future, NonNull::from(self), |_| 0, place) };
         if self.owned.bind(&notified) {
             self.queue.push(notified);
         } else {
@@ -82,7 +83,7 @@ impl Schedule for Bench {
         self.schedule(task);
     }
 
-    fn release(&self, task: &task::cell::Header) -> bool {
+    fn release(&self, task: &lifecycle::cell::Header) -> bool {
         self.assert_alive();
         self.owned.release(task)
     }

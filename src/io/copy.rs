@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::task::budget;
+use crate::lifecycle::budget;
 
 /// Bytes that one direction of a copy holds at most.
 const BUFFER_BYTES: usize = 32 * 1024;

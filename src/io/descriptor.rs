@@ -10,9 +10,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::driver::{Direction, Driver, Registration};
+use crate::lifecycle::budget;
 use crate::primitive::Arc;
 use crate::runtime::Handle;
-use crate::task::budget;
 
 use super::level;
 use super::{Interest, Readable, Ready, Writable};

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::driver::{Direction, Readiness};
-use crate::task::budget;
+use crate::lifecycle::budget;
 
 use super::Async;
 

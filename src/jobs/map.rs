@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker, ready};
 
+use crate::lifecycle::budget;
 use crate::primitive::contain;
 use crate::primitive::lock::Mutex;
-use crate::task::budget;
 
 use super::builder::Settings;
 

@@ -14,10 +14,10 @@ use std::thread;
 
 use crate::driver::Driver;
 use crate::io::{Async, Interest};
+use crate::lifecycle::budget;
 use crate::primitive::contain_drop;
 use crate::primitive::lock::Mutex;
 use crate::runtime::Handle;
-use crate::task::budget;
 
 use super::builder::{Output, Sink};
 

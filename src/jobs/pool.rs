@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 
+use crate::lifecycle;
 use crate::primitive::Arc;
 use crate::primitive::atomic::Ordering;
 use crate::runtime::Handle;
-use crate::task;
 use crate::time::after;
 
 use super::alarm::Alarm;
@@ -104,7 +104,7 @@ impl Host for Processes {
         let keeper = Keeper::new(Arc::clone(dispatch), key, link);
         let _entered = dispatch.host().handle.enter();
         // Refused by a runtime that ends, the keeper is dropped, and closes the pool.
-        let task = task::Builder::new().name(format!("keeper of worker {}", key.0));
+        let task = lifecycle::Builder::new().name(format!("keeper of worker {}", key.0));
         drop(task.spawn(keeper.keep()));
     }
 }

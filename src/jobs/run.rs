@@ -10,8 +10,8 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 
 use crate::driver::Closed;
+use crate::lifecycle::budget;
 use crate::primitive::Arc;
-use crate::task::budget;
 use crate::time::after;
 
 use super::alarm::Alarm;

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
+use crate::lifecycle::budget;
 use crate::primitive::Arc;
-use crate::task::budget;
 
 use super::codec::Body;
 use super::dispatch::{Dispatch, Next};

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::blocking::{Config, Job, Pool};
+use crate::lifecycle::cell::Header;
+use crate::lifecycle::owned::Owned;
+use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook, budget};
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{Arc, PlainCounter};
-use crate::task::cell::Header;
-use crate::task::owned::Owned;
-use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook, budget};
 
 use super::context;
 use super::handle::Inner;
@@ -125,10 +125,11 @@ where
     R: Send + 'static,
 {
     let closures = &inner.closures;
-    let shard = |id: task::Id| id.block() % SHARDS;
+    let shard = |id: lifecycle::Id| id.block() % SHARDS;
     // SAFETY: 1: the `Closure` made below holds a share in `inner`, and with it in `closures`,
     // until it has run or was cancelled. 2 and 3: by the bounds on `F` and `R`.
-    let (task, handle) = unsafe { task::new(Call(Some(f)), NonNull::from(closures), shard, place) };
+    let (task, handle) =
+        unsafe { lifecycle::new(Call(Some(f)), NonNull::from(closures), shard, place) };
     if !closures.owned.bind(&task) {
         task.refuse();
         return handle;
@@ -136,7 +137,7 @@ where
     let closure = Closure { task, inner: Arc::clone(inner) };
     if let Err(rejected) = inner.pool.spawn(closure) {
         if let Some(error) = rejected.error {
-            super::print(format_args!(
+            super::report(format_args!(
                 "no thread for a blocking closure, which is cancelled: {error}"
             ));
         }

@@ -6,10 +6,10 @@ use std::sync::Arc as StdArc;
 use std::time::Duration;
 
 use crate::driver::Driver;
+use crate::lifecycle::{Unobserved, UnobservedHook};
 use crate::primitive::Arc;
 use crate::scheduler::Shared;
 use crate::scheduler::monitor::BlockedPoll;
-use crate::task::{Unobserved, UnobservedHook};
 
 use super::blocking::Closures;
 use super::handle::{Handle, Inner};
@@ -234,7 +234,7 @@ fn invalid(text: String) -> io::Error {
 
 fn print_blocked(poll: &BlockedPoll<'_>) {
     let header = poll.task.header();
-    super::print(format_args!(
+    super::report(format_args!(
         "task {} {} has kept worker {} from other tasks for {} ms: put what blocks, or computes \
          for long, into `spawn_blocking`",
         header.id(),
@@ -245,7 +245,7 @@ fn print_blocked(poll: &BlockedPoll<'_>) {
 }
 
 fn print_unobserved(failure: &Unobserved<'_>) {
-    super::print(format_args!("{failure}"));
+    super::report(format_args!("{failure}"));
 }
 
 impl fmt::Debug for Builder {

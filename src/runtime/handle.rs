@@ -5,9 +5,9 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 
 use crate::blocking::Pool;
 use crate::driver::Driver;
+use crate::lifecycle::{JoinHandle, Place, Schedule, UnobservedHook};
 use crate::primitive::Arc;
 use crate::scheduler::{self, Shared};
-use crate::task::{JoinHandle, Place};
 
 use super::blocking::{self, Closure, Closures};
 use super::context::{self, EnterGuard};
@@ -72,7 +72,17 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.inner.shared.spawn(future, Place::new(Location::caller()))
+        self.spawn_at(future, Place::new(Location::caller()))
+    }
+
+    /// [`Handle::spawn`] of a task that may have a name.
+    #[inline]
+    pub(crate) fn spawn_at<F>(&self, future: F, place: Place) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.inner.shared.spawn(future, place)
     }
 
     /// Runs `f` on the blocking pool; see [`tenter::spawn_blocking`](crate::spawn_blocking).
@@ -82,7 +92,21 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        blocking::spawn(&self.inner, f, Place::new(Location::caller()))
+        self.spawn_blocking_at(f, Place::new(Location::caller()))
+    }
+
+    /// [`Handle::spawn_blocking`] of a closure that may have a name.
+    pub(crate) fn spawn_blocking_at<F, R>(&self, f: F, place: Place) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        blocking::spawn(&self.inner, f, place)
+    }
+
+    /// Whom to tell of a failure that nobody looks at.
+    pub(crate) fn unobserved_hook(&self) -> UnobservedHook {
+        self.inner.shared.unobserved_hook()
     }
 
     /// Runs `future` to its end on this thread; see [`Runtime::block_on`](super::Runtime).

@@ -3,12 +3,12 @@
 use std::panic::Location;
 
 use crate::blocking;
+use crate::lifecycle::owned::Owned;
+use crate::lifecycle::raw::TaskRef;
+use crate::lifecycle::{Id, TaskState};
 use crate::primitive::PlainCounter;
 use crate::primitive::atomic::Ordering;
 use crate::scheduler::Counters;
-use crate::task::owned::Owned;
-use crate::task::raw::TaskRef;
-use crate::task::{Id, TaskState};
 
 use super::handle::Inner;
 

@@ -21,19 +21,20 @@ mod threads;
 use std::io::{self, Write};
 use std::time::Duration;
 
-pub use crate::task::Unobserved;
+pub use crate::lifecycle::Unobserved;
 pub use builder::Builder;
 pub use context::EnterGuard;
 pub use handle::Handle;
 pub use metrics::{RuntimeMetrics, TaskInfo};
 pub use shutdown::ShutdownReport;
 
-use crate::task::JoinHandle;
+use crate::lifecycle::JoinHandle;
 
 pub use spawn::{run, spawn, spawn_blocking, yield_now};
 
-/// Prints a line on standard error, if that can be written to.
-fn print(line: std::fmt::Arguments<'_>) {
+/// Tells the user of something that nobody awaits: a line on standard error, if that can be
+/// written to.
+pub(crate) fn report(line: std::fmt::Arguments<'_>) {
     // Not `eprintln!`, which panics where standard error is closed or full.
     let _unwritten = writeln!(io::stderr(), "{line}");
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::panic::Location;
 use std::task::Poll;
 
-use crate::task::{Builder as TaskBuilder, JoinHandle, Place, budget};
+use crate::lifecycle::{Builder as TaskBuilder, JoinHandle, Place, budget};
 
 use super::{Handle, Runtime, blocking, context};
 

@@ -8,9 +8,9 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::lifecycle::context::enter_main;
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::{Arc, seeded};
-use crate::task::context::enter_main;
 
 use super::park::Parker;
 use super::worker::AbortOnUnwind;

@@ -73,11 +73,11 @@ use std::ptr::NonNull;
 use crossbeam_utils::CachePadded;
 
 use crate::driver::Driver;
+use crate::lifecycle::owned::Owned;
+use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitive::lock::Mutex;
 use crate::primitive::{Arc, PlainCounter, deque, limits};
-use crate::task::owned::Owned;
-use crate::task::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 
 use idle::Idle;
 use monitor::Monitor;
@@ -223,14 +223,14 @@ impl Shared {
         F::Output: Send + 'static,
     {
         context::with_worker_of(self, |worker| {
-            let shard = |id: task::Id| match worker {
+            let shard = |id: lifecycle::Id| match worker {
                 Some(worker) => worker.index(),
                 None => self.remotes.len() + id.block() % limits::FOREIGN_SHARDS,
             };
             // SAFETY: 1: `bind` below binds it to this scheduler, which S5 keeps; a task that is
             // refused completes before `self` can go. 2 and 3: by the bounds on `F`.
             let (notified, handle) =
-                unsafe { task::new(future, NonNull::from(self), shard, place) };
+                unsafe { lifecycle::new(future, NonNull::from(self), shard, place) };
             if !self.owned.bind(&notified) {
                 notified.refuse();
             } else if let Some(worker) = worker {
@@ -366,7 +366,7 @@ impl Schedule for Shared {
     }
 
     #[inline]
-    fn release(&self, task: &task::cell::Header) -> bool {
+    fn release(&self, task: &lifecycle::cell::Header) -> bool {
         self.owned.release(task)
     }
 

@@ -13,11 +13,11 @@
 
 use std::time::{Duration, Instant};
 
+use crate::lifecycle::raw::TaskRef;
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::seeded;
 use crate::primitive::{Arc, contain_drop};
-use crate::task::raw::TaskRef;
 
 use super::Shared;
 

@@ -6,10 +6,10 @@
 
 use std::ptr::{self, NonNull};
 
+use crate::lifecycle::Notified;
+use crate::lifecycle::cell::Header;
 use crate::primitive::atomic::{AtomicPtr, Ordering};
 use crate::primitive::seeded;
-use crate::task::Notified;
-use crate::task::cell::Header;
 
 /// Room for one `Notified`, as one word.
 pub(super) struct Slot(AtomicPtr<Header>);

@@ -9,9 +9,9 @@
 //!    that the list is closed and empty, and leave, and the monitor with them.
 //! 4. Dropping [`Shared`], by the last who holds it: waits for visitors (S6).
 
+use crate::lifecycle::Notified;
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{seeded, thread};
-use crate::task::Notified;
 
 use super::Shared;
 
@@ -57,7 +57,7 @@ impl Shared {
         }
     }
 
-    /// [`Schedule::schedule`](crate::task::Schedule::schedule) on a thread that is no worker.
+    /// [`Schedule::schedule`](crate::lifecycle::Schedule::schedule) on a thread that is no worker.
     pub(super) fn schedule_as_visitor(&self, task: Notified) {
         // S6: the task is not complete, so `self` is live here. Once it is pushed it can run,
         // end, and let the last worker go: the count keeps `self` until the push is over.

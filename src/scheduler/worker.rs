@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
+use crate::lifecycle::Notified;
 use crate::primitive::atomic::{Ordering, fence};
 use crate::primitive::{Arc, deque, limits, seeded};
-use crate::task::Notified;
 
 use super::park::Slept;
 use super::rng::Rng;

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use crate::driver::{Closed, Driver, Timer};
+use crate::lifecycle::{budget, context};
 use crate::runtime::Handle;
-use crate::task::{budget, context};
 
 use super::after;
 

@@ -217,7 +217,13 @@ pub(super) unsafe fn discard(header: NonNull<Header>, outcome: Outcome) {
 fn report_unobserved(id: Id, place: &Place, panic: Box<Panic>) {
     contain_drop(|| {
         let message = super::error::message(&*panic.payload);
-        (panic.hook)(&Unobserved { id, place, message });
+        (panic.hook)(&Unobserved {
+            id,
+            name: place.name(),
+            location: place.location(),
+            message,
+            is_panic: true,
+        });
     });
     contain_drop(|| drop(panic));
 }

@@ -43,7 +43,7 @@ pub fn id() -> Option<Id> {
 
 /// The name of the task that the current thread is running, if it runs one that has a name.
 ///
-/// Names are given with [`task::Builder::name`](crate::task::Builder::name).
+/// Names are given with [`task::Builder::name`](crate::lifecycle::Builder::name).
 #[must_use]
 pub fn name() -> Option<String> {
     with_current(|header| header.place().name().map(str::to_owned)).flatten()

@@ -27,7 +27,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Names the task, for dumps, reports and [`task::name`](crate::task::name).
+    /// Names the task, for dumps, reports and [`task::name`](crate::lifecycle::name).
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self

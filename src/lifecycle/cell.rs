@@ -194,15 +194,19 @@ pub(crate) struct Panic {
     pub(super) hook: UnobservedHook,
 }
 
-/// A failure that nobody looked at: the panic of a task whose handle was dropped.
+/// A failure that nobody looked at: the panic of a task whose handle was dropped, or an error
+/// that nobody took.
 ///
 /// Given to the hook of [`Builder::on_unobserved`](crate::runtime::Builder::on_unobserved).
 /// What asyncio prints as "Task exception was never retrieved".
 #[derive(Debug)]
 pub struct Unobserved<'a> {
-    pub(super) id: Id,
-    pub(super) place: &'a Place,
-    pub(super) message: &'a str,
+    pub(crate) id: Id,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) message: &'a str,
+    /// Whether the task panicked, rather than returned an error.
+    pub(crate) is_panic: bool,
 }
 
 impl Unobserved<'_> {
@@ -215,24 +219,35 @@ impl Unobserved<'_> {
     /// The task's name, if it was given one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.place.name()
+        self.name
     }
 
     /// Where the task was spawned.
     #[must_use]
     pub fn location(&self) -> &'static Location<'static> {
-        self.place.location()
+        self.location
     }
 
-    /// The panic's message, or a text that says that it had none.
+    /// The panic's message, or a text that says that it had none; the `Debug` text of an error.
     #[must_use]
     pub fn message(&self) -> &str {
         self.message
+    }
+
+    /// Whether the task panicked; otherwise it returned an error.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        self.is_panic
     }
 }
 
 impl fmt::Display for Unobserved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} {} panicked and nobody looked: {}", self.id, self.place, self.message)
+        write!(f, "task {} ", self.id)?;
+        if let Some(name) = self.name {
+            write!(f, "'{name}' ")?;
+        }
+        let how = if self.is_panic { "panicked" } else { "failed" };
+        write!(f, "spawned at {} {how} and nobody looked: {}", self.location, self.message)
     }
 }
