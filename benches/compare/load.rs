@@ -1,12 +1,13 @@
 //! The load on a server: a process of its own, one thread on epoll, the same for every peer.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -28,16 +29,44 @@ pub(crate) enum Service {
     Sink,
     /// Echoes one request and closes.
     Churn,
+    /// Echoes, while one task blocks its thread again and again.
+    OneOffender,
+    /// Echoes, while as many tasks as there are workers do.
+    AllOffenders,
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 3] = [Service::Echo, Service::Sink, Service::Churn];
+    pub(crate) const ALL: [Service; 5] =
+        [Service::Echo, Service::Sink, Service::Churn, Service::OneOffender, Service::AllOffenders];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::Echo => "echo",
             Service::Sink => "sink",
             Service::Churn => "churn",
+            Service::OneOffender => "one-offender",
+            Service::AllOffenders => "all-offenders",
+        }
+    }
+
+    /// Tasks of a server with so many workers that block their thread again and again.
+    pub(crate) fn offenders(self, workers: usize) -> usize {
+        match self {
+            Service::Echo | Service::Sink | Service::Churn => 0,
+            Service::OneOffender => 1,
+            Service::AllOffenders => workers,
+        }
+    }
+
+    /// How often a connection sends a request, whatever became of the one before; `None` for as
+    /// soon as it is answered.
+    ///
+    /// A client that waits for a server that stands still sends it nothing meanwhile, and so sees
+    /// one late answer for the many there would have been: tails are measured at a rate.
+    fn period(self) -> Option<Duration> {
+        match self {
+            Service::Echo | Service::Sink | Service::Churn => None,
+            Service::OneOffender | Service::AllOffenders => Some(Duration::from_millis(10)),
         }
     }
 
@@ -78,12 +107,15 @@ pub(crate) fn run(load: Load, server: SocketAddr) -> io::Result<()> {
     raise_descriptor_limit()?;
     let Load { connections, ops, .. } = load;
     let sample = match load.service {
-        Service::Echo | Service::Churn => {
+        Service::Echo | Service::Churn | Service::OneOffender | Service::AllOffenders => {
             let mut requests = RequestLoad::new(load, server)?;
             requests.run(connections)?;
             wait_for_start()?;
             let start = Instant::now();
-            let mut latencies = requests.run(ops)?;
+            let mut latencies = match load.service.period() {
+                Some(period) => requests.run_at_rate(ops, period)?,
+                None => requests.run(ops)?,
+            };
             let mut sample = rate_sample(ops, start.elapsed());
             sample.set(Metric::P50Ns, percentile(&mut latencies, 0.5));
             sample.set(Metric::P99Ns, percentile(&mut latencies, 0.99));
@@ -189,6 +221,48 @@ impl RequestLoad {
                 if started < count {
                     self.begin(index)?;
                     started += 1;
+                }
+            }
+        }
+        Ok(latencies)
+    }
+
+    /// Performs `count` requests, one in each `period` on each connection, spread evenly, and
+    /// returns their latencies in nanoseconds: each from when the request was due, even if the
+    /// answer to the one before it was not there yet.
+    fn run_at_rate(&mut self, count: usize, period: Duration) -> io::Result<Vec<u64>> {
+        let connections = self.connections.len();
+        let apart = period / connections as u32;
+        let start = Instant::now();
+        let due_at = |request: usize| start + apart * request as u32;
+        // Requests of each connection that are due; the first, if any, is under way.
+        let mut due = vec![VecDeque::new(); connections];
+        let mut next = 0;
+        let mut latencies = Vec::with_capacity(count);
+        let mut events = Vec::with_capacity(256);
+        while latencies.len() < count {
+            while next < count && due_at(next) <= Instant::now() {
+                let index = next % connections;
+                due[index].push_back(due_at(next));
+                if due[index].len() == 1 {
+                    self.begin(index)?;
+                }
+                next += 1;
+            }
+            let wait = (next < count)
+                .then(|| due_at(next).saturating_duration_since(Instant::now()))
+                .map(|wait| Timespec::try_from(wait).expect("less than a period"));
+            events.clear();
+            epoll::wait(&self.epoll, spare_capacity(&mut events), wait.as_ref())?;
+            for event in &events {
+                let index = event.data.u64() as usize;
+                if !self.connections[index].receive()? {
+                    continue;
+                }
+                let since = due[index].pop_front().expect("an answer is to a request");
+                latencies.push(since.elapsed().as_nanos() as u64);
+                if !due[index].is_empty() {
+                    self.begin(index)?;
                 }
             }
         }

@@ -148,7 +148,11 @@ fn sample(row: &'static Row, runtime: Runtime, workers: usize, ops: usize) -> io
 
 /// Rows whose every operation ends in the kernel, and where the count is a matter of design.
 fn counts_system_calls(row: &Row) -> bool {
-    matches!(row.kind, Kind::Server(..) | Kind::Jobs { .. }) || row.name == "wake_latency"
+    match row.kind {
+        Kind::Server(service, _) => service.offenders(1) == 0,
+        Kind::Jobs { .. } => true,
+        Kind::Warm | Kind::Fresh => row.name == "wake_latency",
+    }
 }
 
 fn strace_works() -> bool {

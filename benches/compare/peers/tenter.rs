@@ -20,7 +20,9 @@ impl Peer for Tenter {
     type Stream = TcpStream;
 
     fn new(workers: usize) -> io::Result<Tenter> {
-        tenter::Runtime::builder().worker_threads(workers).build().map(Tenter)
+        // A line for each poll that blocks its thread on purpose would drown the tables.
+        let mut builder = tenter::Runtime::builder();
+        builder.worker_threads(workers).blocked_after(None).build().map(Tenter)
     }
 
     fn block_on<F: Future>(&self, future: F) -> F::Output {

@@ -59,8 +59,7 @@ fn costs(text: &mut String, plan: &Plan, rows: &[&Compared]) {
     head(text, &runtimes, &["target"]);
     for compared in rows {
         for goal in compared.row.goals {
-            let note = if goal.metric == Metric::WallNs { " (wall time)" } else { "" };
-            let mut cells = vec![format!("{}{note}", compared.row.name)];
+            let mut cells = vec![format!("{}{}", compared.row.name, note(goal.metric))];
             cells.extend(runtimes.iter().map(|&runtime| cell(compared, runtime, goal.metric)));
             cells.extend([target(compared, goal), compared.row.what.to_owned()]);
             line(text, &cells);
@@ -83,6 +82,16 @@ fn processes(text: &mut String, plan: &Plan, rows: &[&Compared]) {
             cells.extend([target(compared, goal), compared.row.what.to_owned()]);
             line(text, &cells);
         }
+    }
+}
+
+/// What follows a row's name in the runtimes' table and chart, unless it is what it costs.
+pub(crate) fn note(metric: Metric) -> &'static str {
+    match metric {
+        Metric::WallNs => " (wall time)",
+        Metric::P50Ns => " p50",
+        Metric::P99Ns => " p99",
+        _ => "",
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use crate::args::Plan;
 use crate::peers::Runtime;
-use crate::report::markdown::label;
+use crate::report::markdown::{label, note};
 use crate::rows::{Group, Target};
 use crate::run::Compared;
 use crate::sample::Metric;
@@ -73,7 +73,7 @@ impl ChartRow<'_> {
     fn name(&self) -> String {
         let name = self.compared.row.name;
         match self.compared.row.group() {
-            Group::Runtimes => name.to_owned(),
+            Group::Runtimes => format!("{name}{}", note(self.metric)),
             Group::Processes => format!("{name} {}", label(self.metric)),
         }
     }

@@ -172,6 +172,13 @@ pub(crate) const ROWS: &[Row] = rows! {
         "MiB received over 4 connections";
     "tcp_churn" Kind::Server(Service::Churn, 16), [12_000, 2_000], CpuNs Ratio(1.1),
         "connect, request, reply, close; 16 at once";
+    "tail_with_offender" Kind::Server(Service::OneOffender, 64), [20_000, 6_400],
+        P99Ns Ratio(1.0), P50Ns Open,
+        "request and echo, each of 64 connections 100 times a second, while a task blocks its thread \
+         for 100 ms in every 150";
+    "tail_with_offenders" Kind::Server(Service::AllOffenders, 64), [20_000, 6_400],
+        P99Ns Ratio(10.0), P50Ns Open,
+        "the same while as many tasks as there are workers block theirs";
     "idle_cpu" Kind::Fresh, [1_000, 200], CpuNs Zero,
         "second of a runtime idle for half a second, with 1,000 parked tasks and a timer";
     "bytes_per_task" Kind::Fresh, [1_000_000, 250_000], Bytes Ratio(2.6),
@@ -207,6 +214,8 @@ impl Row {
     pub(crate) fn has(&self, runtime: Runtime) -> bool {
         let has_row = match (self.kind, runtime) {
             (Kind::Warm | Kind::Fresh, Runtime::Floor) => floor::body(self.name).is_some(),
+            // It has no tasks that could block it.
+            (Kind::Server(service, _), Runtime::Floor) => service.offenders(1) == 0,
             (Kind::Jobs { ahead }, Runtime::Procspawn | Runtime::Python) => ahead == 0,
             _ => true,
         };

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufRead, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::thread;
+use std::time::Duration;
 
 use crate::clock::Usage;
 use crate::load::{CHUNK, REQUEST, Service, raise_descriptor_limit};
@@ -35,12 +37,14 @@ pub(crate) fn serve(service: Service, runtime: Runtime, workers: usize) -> io::R
 
 fn serve_peer<P: Peer>(service: Service, workers: usize) -> io::Result<()> {
     let peer = P::new(workers)?;
+    let offend = |_| P::spawn_on(&peer.handle(), offend::<P>());
+    let offenders: Vec<_> = (0..service.offenders(workers)).map(offend).collect();
     let (bound, address) = oneshot::channel();
     let accepting = P::spawn_on(&peer.handle(), accept_all::<P>(service, bound));
     let address = futures_lite::future::block_on(address)?;
     answer_controller(address, || peer.noop_wakes())?;
     // The process ends with the server in it.
-    std::mem::forget((peer, accepting));
+    std::mem::forget((peer, accepting, offenders));
     Ok(())
 }
 
@@ -61,10 +65,20 @@ async fn accept_all<P: Peer>(service: Service, bound: oneshot::Sender<io::Result
 /// Errors are the client's end of the connection, which ends it here too.
 async fn serve_connection<P: Peer>(service: Service, mut stream: P::Stream) {
     let _ = match service {
-        Service::Echo => echo::<P>(&mut stream, usize::MAX).await,
+        Service::Echo | Service::OneOffender | Service::AllOffenders => {
+            echo::<P>(&mut stream, usize::MAX).await
+        }
         Service::Churn => echo::<P>(&mut stream, 1).await,
         Service::Sink => sink::<P>(&mut stream).await,
     };
+}
+
+/// Does what no task should: keeps its thread for 100 ms in every 150.
+async fn offend<P: Peer>() {
+    loop {
+        thread::sleep(Duration::from_millis(100));
+        P::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn echo<P: Peer>(stream: &mut P::Stream, requests: usize) -> io::Result<()> {

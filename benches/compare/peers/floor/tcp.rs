@@ -24,7 +24,7 @@ pub(crate) fn start(service: Service) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(ANY_PORT)?;
     let address = listener.local_addr()?;
     let closes_after_reply = match service {
-        Service::Echo => false,
+        Service::Echo | Service::OneOffender | Service::AllOffenders => false,
         Service::Churn => true,
         Service::Sink => {
             thread::spawn(move || sink_all(&listener));
