@@ -5,7 +5,9 @@ use std::fmt::Debug;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::rc::Rc;
 
-use tenter::runtime::{EnterGuard, RuntimeMetrics, ShutdownReport, TaskInfo, Unobserved};
+use tenter::runtime::{
+    ChildInfo, EnterGuard, RuntimeMetrics, ShutdownReport, TaskInfo, Unobserved,
+};
 use tenter::task::{self, AccessError, Id, LocalKey, TaskLocalFuture, TaskState};
 use tenter::{AbortHandle, Builder, Handle, JoinError, JoinHandle, Runtime};
 
@@ -52,6 +54,7 @@ fn public_types_can_be_sent_shared_moved_and_shown() {
         Handle,
         RuntimeMetrics,
         ShutdownReport,
+        ChildInfo,
         TaskInfo,
         Unobserved<'static>,
         JoinHandle<OnlySend>,

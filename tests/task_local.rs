@@ -210,6 +210,25 @@ fn a_task_that_moves_between_threads_takes_its_value_along() {
 }
 
 #[test]
+fn tasks_do_not_see_the_scope_around_a_block_on() {
+    within(LIMIT, || {
+        let runtime = support::runtime(1);
+        let sees = |runtime: &tenter::Runtime| {
+            runtime.block_on(async {
+                let tasks =
+                    (0..200).map(|_| tenter::spawn(async { NUMBER.try_with(|_| ()).is_ok() }));
+                let mut seen = 0;
+                for task in tasks.collect::<Vec<_>>() {
+                    seen += u32::from(task.await.unwrap());
+                }
+                (NUMBER.get(), seen)
+            })
+        };
+        assert_eq!(NUMBER.sync_scope(9, || sees(&runtime)), (9, 0));
+    });
+}
+
+#[test]
 fn with_outside_a_scope_panics_with_advice() {
     within(LIMIT, || {
         let runtime = support::runtime(1);

@@ -29,6 +29,7 @@ struct Tally {
 struct Noted {
     ledger: Arc<Ledger>,
     body: fn(&Ledger),
+    abandonable: bool,
 }
 
 impl Ledger {
@@ -37,7 +38,11 @@ impl Ledger {
     }
 
     fn job(this: &Arc<Self>, body: fn(&Ledger)) -> Noted {
-        Noted { ledger: Arc::clone(this), body }
+        Noted { ledger: Arc::clone(this), body, abandonable: false }
+    }
+
+    fn abandonable(this: &Arc<Self>, body: fn(&Ledger)) -> Noted {
+        Noted { abandonable: true, ..Self::job(this, body) }
     }
 
     fn note(&self, what: fn(&mut Tally)) {
@@ -65,6 +70,10 @@ impl Job for Noted {
 
     fn cancel(self) {
         self.ledger.note(|counts| counts.cancelled += 1);
+    }
+
+    fn is_abandonable(&self) -> bool {
+        self.abandonable
     }
 }
 
@@ -225,6 +234,79 @@ model! {
         end(&pool);
     }
     catches "blocking: a job's panic ends its thread"
+}
+
+model! {
+    /// B7: the end does not wait for a job that is let go only after it, and its thread then ends
+    /// by itself, with what it shares with the pool.
+    fn the_end_does_not_wait_for_an_abandonable_job() {
+        let pool = pool(1);
+        let ledger = Ledger::new();
+        pool.spawn(Ledger::abandonable(&ledger, behind_the_gate)).unwrap();
+        pool.close();
+        assert!(pool.wait(None));
+        assert_eq!(pool.counts().abandonable, pool.counts().threads);
+        ledger.note(|counts| counts.gate_open = true);
+        ledger.wait_until(|counts| counts.run + counts.cancelled == 1);
+    }
+    catches
+        "blocking: abandonable jobs are waited for",
+        "blocking: an abandonable job is discounted after the lock"
+}
+
+model! {
+    /// B7: the thread that comes back from an abandonable job while the pool ends is waited for
+    /// or not, and leaves either way.
+    fn an_abandonable_job_that_ends_during_the_end_does_not_hold_it_up() {
+        let pool = pool(1);
+        let ledger = Ledger::new();
+        pool.spawn(Ledger::abandonable(&ledger, behind_the_gate)).unwrap();
+        ledger.wait_until(|counts| counts.started == 1);
+        ledger.note(|counts| counts.gate_open = true);
+        pool.close();
+        assert!(pool.wait(None));
+        ledger.wait_for_runs(1);
+        assert_eq!(pool.counts().queued, 0);
+    }
+    catches "blocking: a thread leaves without a signal"
+}
+
+model! {
+    /// B7: a thread counts again as soon as its abandonable job is over.
+    fn the_end_waits_for_an_ordinary_job_behind_an_abandonable_one() {
+        let pool = pool(1);
+        let ledger = Ledger::new();
+        pool.spawn(Ledger::abandonable(&ledger, at_once)).unwrap();
+        ledger.wait_for_runs(1);
+        pool.spawn(Ledger::job(&ledger, at_once)).unwrap();
+        pool.close();
+        assert!(pool.wait(None));
+        let counts = ledger.counts.lock();
+        assert_eq!(counts.run + counts.cancelled, 2);
+    }
+    catches "blocking: an abandonable job that ended is discounted for ever"
+}
+
+model! {
+    /// B7: the end of the pool ignores the one and waits for the other, whichever starts first.
+    #[preemptions = 2]
+    fn the_end_waits_for_the_ordinary_job_beside_an_abandonable_one() {
+        let pool = pool(2);
+        let ledger = Ledger::new();
+        pool.spawn(Ledger::abandonable(&ledger, behind_the_gate)).unwrap();
+        ledger.wait_until(|counts| counts.started == 1);
+        pool.spawn(Ledger::job(&ledger, at_once)).unwrap();
+        pool.close();
+        assert!(pool.wait(None));
+        {
+            let counts = ledger.counts.lock();
+            assert_eq!(counts.run + counts.cancelled, 1);
+        }
+        ledger.note(|counts| counts.gate_open = true);
+    }
+    catches
+        "blocking: abandonable jobs are waited for",
+        "blocking: every job is as good as abandoned"
 }
 
 /// A closure of `spawn_blocking`: a task that is polled once, on the pool.

@@ -18,11 +18,18 @@ pub(crate) struct Bench {
     owned: Owned,
     /// Set when a real scheduler could be freed.
     gone: Flag,
+    /// Failures that nobody looked at.
+    reports: std::sync::Arc<Count>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { queue: Injector::new(), owned: Owned::new(1), gone: Flag::new(false) })
+        Arc::new(Self {
+            queue: Injector::new(),
+            owned: Owned::new(1),
+            gone: Flag::new(false),
+            reports: std::sync::Arc::default(),
+        })
     }
 
     /// A task that is bound and queued, unless the list is closed.
@@ -63,6 +70,11 @@ impl Bench {
         std::iter::from_fn(|| self.pop()).map(Notified::run).count()
     }
 
+    /// Reports of failures that nobody looked at.
+    pub(crate) fn reports(&self) -> usize {
+        self.reports.load(Relaxed)
+    }
+
     /// From here on nobody may touch the scheduler (T5).
     pub(crate) fn set_gone(&self) {
         self.gone.store(true, Relaxed);
@@ -89,7 +101,10 @@ impl Schedule for Bench {
     }
 
     fn unobserved_hook(&self) -> UnobservedHook {
-        std::sync::Arc::new(|_| ())
+        let reports = std::sync::Arc::clone(&self.reports);
+        std::sync::Arc::new(move |_| {
+            reports.fetch_add(1, Relaxed);
+        })
     }
 }
 

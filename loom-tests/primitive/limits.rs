@@ -7,6 +7,7 @@ pub(crate) const BUDGET: u8 = 2;
 pub(crate) const ID_BLOCK: u64 = 4;
 pub(crate) const RELEASED_MAX: usize = 1;
 pub(crate) const FOREIGN_SHARDS: usize = 1;
+pub(crate) const RELIEF_MAX: usize = 1;
 
 /// For models: items that one queue can take in one run.
 pub(crate) const QUEUE_SLOTS: usize = 6;

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::time::Duration;
 
 pub(crate) use loom::hint::spin_loop;
 pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
@@ -9,6 +10,8 @@ pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
 std::thread_local! {
     /// Starts that fail before one succeeds. All threads of a model are on one real thread.
     static FAILURES: Cell<usize> = const { Cell::new(0) };
+    /// What the system says of every thread's waiting.
+    static WAITING: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
 /// [`std::thread::Builder`] on loom's.
@@ -51,6 +54,24 @@ impl Builder {
 /// For models: the next `n` starts of a thread fail.
 pub(crate) fn fail_starts(n: usize) {
     FAILURES.set(n);
+}
+
+pub(crate) fn number() -> u64 {
+    0
+}
+
+/// Time stands still here, so there is nothing to tell.
+pub(crate) fn cpu_time(_number: u64) -> Option<Duration> {
+    None
+}
+
+pub(crate) fn is_waiting(_number: u64) -> Option<bool> {
+    WAITING.get()
+}
+
+/// For models: what the system says of every thread's waiting.
+pub(crate) fn set_waiting(waiting: Option<bool>) {
+    WAITING.set(waiting);
 }
 
 fn yield_point() {

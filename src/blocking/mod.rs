@@ -44,6 +44,10 @@
 //! - **B5** After [`Pool::close`] the queue is empty, stays empty, and nobody becomes idle.
 //! - **B6** `alive` counts a thread from the decision to start it to its own decision to leave,
 //!   which it takes over an empty queue; a job that panics ends neither the thread nor the count.
+//! - **B7** `abandonable` counts the threads that run a job nobody waits for, from the critical
+//!   section that takes the job to the one after it. With B5 it only falls in a closed pool: what
+//!   [`Pool::wait`] does not wait for when it begins can come back to be waited for, and then
+//!   leaves at once, but no thread that it waits for is ever lost to such a job.
 //!
 //! LIVENESS (B1): a queued job never waits for a running one to end while another thread could
 //! be had. By induction over critical sections: `push` rouses unless the baton is out; the
@@ -51,6 +55,12 @@
 //! leaves only over an empty queue; a start that failed rouses an idle thread or finds none, and
 //! then every thread is busy and looks again when it is done.
 //! Model: models/blocking.rs `a_job_behind_one_that_waits_gets_a_thread_of_its_own`.
+//!
+//! # A thread that outlives the pool
+//!
+//! A thread that runs an abandonable job may end long after everything else. It keeps the pool's
+//! shared part by itself, and its handle with it: the last to leave frees both, and so is detached
+//! rather than joined. Its job has no share in the runtime.
 
 mod pool;
 

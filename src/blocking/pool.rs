@@ -1,5 +1,6 @@
 //! Grow, hand the baton on, idle out, drain.
 
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -13,7 +14,10 @@ use crate::primitive::{Arc, contain_drop, seeded, thread, thread_local};
 
 thread_local! {
     /// Address of the pool that the current thread belongs to, or zero.
-    static CURRENT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    static CURRENT: Cell<usize> = const { Cell::new(0) };
+    /// Set before anything else runs on a thread of a pool, and so dropped last: destructors of
+    /// thread-locals, which may be the user's and take for ever, come before it.
+    static LEAVING: RefCell<Option<Leaving>> = const { RefCell::new(None) };
 }
 
 /// A piece of work that may block.
@@ -23,6 +27,11 @@ pub(crate) trait Job: Send + 'static {
 
     /// Ends the job without running it: the pool closed first.
     fn cancel(self);
+
+    /// Whether [`Pool::wait`] leaves a thread to itself while it runs this job (B7).
+    fn is_abandonable(&self) -> bool {
+        false
+    }
 }
 
 /// What a [`Pool`] is made with.
@@ -50,6 +59,10 @@ pub(crate) struct Counts {
     pub(crate) idle: usize,
     /// Jobs that no thread has taken yet.
     pub(crate) queued: usize,
+    /// Threads that run a job which nobody waits for.
+    pub(crate) abandonable: usize,
+    /// Threads that [`Pool::wait`] waits for: those that have not ended, but for these.
+    pub(crate) waited_for: usize,
 }
 
 /// A job that the pool did not take, and why.
@@ -86,6 +99,8 @@ struct State<J> {
     alive: usize,
     /// One place a thread, until it left and its handle was put away.
     threads: Slab<Thread>,
+    /// Threads that run an abandonable job (B7).
+    abandonable: usize,
     /// Handle of the thread that left last, and joins its predecessor.
     ended: Option<thread::JoinHandle<()>>,
 }
@@ -141,6 +156,7 @@ impl<J: Job> Pool<J> {
                     idle: Vec::new(),
                     alive: 0,
                     threads: Slab::new(),
+                    abandonable: 0,
                     ended: None,
                 }),
                 left: Condvar::new(),
@@ -166,7 +182,13 @@ impl<J: Job> Pool<J> {
     /// Threads, idle threads and queued jobs at this moment.
     pub(crate) fn counts(&self) -> Counts {
         let state = self.shared.state.lock();
-        Counts { threads: state.alive, idle: state.idle.len(), queued: state.queue.len() }
+        Counts {
+            threads: state.alive,
+            idle: state.idle.len(),
+            queued: state.queue.len(),
+            abandonable: state.abandonable,
+            waited_for: state.waited_for(),
+        }
     }
 
     /// Closes the pool: cancels every queued job, on this thread, and sends idle threads home.
@@ -198,20 +220,23 @@ impl<J: Job> Pool<J> {
     /// Waits until every thread left, and joins them; `false` if `deadline` passed first.
     ///
     /// For a closed pool. A thread of the pool itself may call this: it does not wait for itself.
+    /// Nor does anybody for a thread that runs an abandonable job: it ends when the job does, and
+    /// nobody joins it (B7).
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         let own = usize::from(CURRENT.with(|pool| pool.get() == self.address()));
         let mut state = self.shared.state.lock();
         debug_assert!(state.closed, "waiting for the threads of a pool that is open");
         // LIVENESS: `Pool::leave` and `Pool::keep_handle` free a place under the lock and
-        // then signal; this looks under the lock and then waits.
+        // then signal; this looks under the lock and then waits. That no more threads are
+        // to be waited for than stand here needs no signal: in a closed pool no job starts (B7).
         // Model: models/blocking.rs `closing_sends_idle_threads_home`.
-        while state.threads.len() > own {
+        while state.waited_for() > own {
             match deadline {
                 None => state = self.shared.left.wait(state),
                 Some(deadline) => {
                     let timed_out;
                     (state, timed_out) = self.shared.left.wait_until(state, deadline);
-                    if timed_out && state.threads.len() > own {
+                    if timed_out && state.waited_for() > own {
                         return false;
                     }
                 }
@@ -319,6 +344,9 @@ impl<J: Job> Pool<J> {
 
     /// The life of a thread.
     fn run(self, place: usize) {
+        let pool = self.clone();
+        let leaving = Leaving(Some(Box::new(move || pool.leave(place))));
+        LEAVING.with(|last| *last.borrow_mut() = Some(leaving));
         CURRENT.with(|pool| pool.set(self.address()));
         if let Some(on_start) = &self.shared.config.on_start {
             contain_drop(on_start);
@@ -341,7 +369,6 @@ impl<J: Job> Pool<J> {
         if let Some(on_stop) = &self.shared.config.on_stop {
             contain_drop(on_stop);
         }
-        self.leave(place);
     }
 
     /// Runs jobs until there are none.
@@ -353,14 +380,37 @@ impl<J: Job> Pool<J> {
             } else {
                 state.rouse(self.shared.config.threads_max)
             };
+            let abandonable = job.is_abandonable();
+            // B7: in the critical section that takes the job.
+            state.abandonable += usize::from(abandonable && !starts_late());
             drop(state);
             self.carry_out(rouse);
+            if abandonable {
+                state = self.run_abandonable(job);
+                continue;
+            }
             if seeded::is("blocking: a job's panic ends its thread") {
                 job.run();
             } else {
                 contain_drop(|| job.run());
             }
             state = self.shared.state.lock();
+        }
+        state
+    }
+
+    /// Runs a job on a thread that nobody waits for meanwhile (B7).
+    fn run_abandonable(&self, job: J) -> MutexGuard<'_, State<J>> {
+        if starts_late() {
+            self.shared.state.lock().abandonable += 1;
+        }
+        // It is not waited for as an abandonable thread, and must not be discounted as its own.
+        CURRENT.with(|pool| pool.set(0));
+        contain_drop(|| job.run());
+        CURRENT.with(|pool| pool.set(self.address()));
+        let mut state = self.shared.state.lock();
+        if !seeded::is("blocking: an abandonable job that ended is discounted for ever") {
+            state.abandonable -= 1;
         }
         state
     }
@@ -406,9 +456,9 @@ impl<J: Job> Pool<J> {
         }
     }
 
-    /// Accounts for a thread that ends now, and joins the one that ended before it.
+    /// Accounts for a thread that ends now, and joins the one that ended before it: at once, as
+    /// that one has nothing left to run.
     fn leave(&self, place: usize) {
-        CURRENT.with(|pool| pool.set(0));
         let mut state = self.shared.state.lock();
         if seeded::is("blocking: a leaving thread counts as alive") {
             state.alive -= 1;
@@ -416,7 +466,9 @@ impl<J: Job> Pool<J> {
         let before = match std::mem::replace(&mut state.threads[place], Thread::LeftEarly) {
             Thread::Started(handle) => {
                 state.threads.remove(place);
-                self.shared.left.notify_all();
+                if !seeded::is("blocking: a thread leaves without a signal") {
+                    self.shared.left.notify_all();
+                }
                 state.ended.replace(handle)
             }
             Thread::Starting => None,
@@ -459,6 +511,17 @@ impl<J> State<J> {
         self.threads.remove(place);
     }
 
+    /// Threads that [`Pool::wait`] waits for (B7).
+    fn waited_for(&self) -> usize {
+        if seeded::is("blocking: abandonable jobs are waited for") {
+            return self.threads.len();
+        }
+        if self.abandonable > 0 && seeded::is("blocking: every job is as good as abandoned") {
+            return 0;
+        }
+        self.threads.len() - self.abandonable
+    }
+
     /// Whether the current thread is the only one besides one that is being started (B4).
     fn awaits_a_start(&self) -> bool {
         self.baton == Baton::Starting
@@ -467,13 +530,26 @@ impl<J> State<J> {
     }
 }
 
-/// Joins a thread that has left the pool and is about to end.
+/// Calls [`Pool::leave`] when it is dropped.
+struct Leaving(Option<Box<dyn FnOnce()>>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        if let Some(leave) = self.0.take() {
+            leave();
+        }
+    }
+}
+
+/// The seeded bug of B7: a thread takes an abandonable job, and says so later.
+fn starts_late() -> bool {
+    seeded::is("blocking: an abandonable job is discounted after the lock")
+}
+
+/// Joins a thread that has left the pool and is about to end: another than this, which has left
+/// with the last of its destructors.
 fn join(handle: Option<thread::JoinHandle<()>>) {
     if let Some(handle) = handle {
-        if handle.thread().id() == thread::current().id() {
-            // A destructor of that thread ends the pool: nobody is left to wait for it.
-            return;
-        }
         // Its panics are contained; there is nothing to hand on.
         let _ = handle.join();
     }

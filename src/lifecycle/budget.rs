@@ -96,6 +96,24 @@ pub(crate) fn lift() {
     context::with_budget(|budget| budget.set(Budget::unlimited()));
 }
 
+/// Lifts the budget of what the current thread runs, until this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Lifted(Budget);
+
+impl Lifted {
+    /// For a part of a poll that may take long anyway.
+    pub(crate) fn new() -> Self {
+        Self(context::with_budget(|budget| budget.replace(Budget::unlimited())))
+    }
+}
+
+impl Drop for Lifted {
+    fn drop(&mut self) {
+        context::with_budget(|budget| budget.set(self.0));
+    }
+}
+
 /// Asks for another poll of the current task, after the tasks that are due already.
 pub(crate) fn yield_behind_others(cx: &Context<'_>) {
     if waker::is_current_task(cx.waker()) {

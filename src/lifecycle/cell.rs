@@ -239,6 +239,11 @@ impl Unobserved<'_> {
     pub fn is_panic(&self) -> bool {
         self.is_panic
     }
+
+    /// What became of the task, as a verb.
+    pub(crate) fn how(&self) -> &'static str {
+        if self.is_panic { "panicked" } else { "failed" }
+    }
 }
 
 impl fmt::Display for Unobserved<'_> {
@@ -247,7 +252,7 @@ impl fmt::Display for Unobserved<'_> {
         if let Some(name) = self.name {
             write!(f, "'{name}' ")?;
         }
-        let how = if self.is_panic { "panicked" } else { "failed" };
+        let how = self.how();
         write!(f, "spawned at {} {how} and nobody looked: {}", self.location, self.message)
     }
 }

@@ -20,6 +20,8 @@ struct Context {
     yielded: Cell<bool>,
     /// The next free id and the end of this thread's block.
     ids: Cell<(u64, u64)>,
+    /// Values of task locals that this thread holds for the future that it polls.
+    locals: Cell<usize>,
 }
 
 thread_local! {
@@ -29,6 +31,7 @@ thread_local! {
             budget: Cell::new(Budget::unlimited()),
             yielded: Cell::new(false),
             ids: Cell::new((0, 0)),
+            locals: Cell::new(0),
         }
     };
 }
@@ -49,7 +52,8 @@ pub fn name() -> Option<String> {
     with_current(|header| header.place().name().map(str::to_owned)).flatten()
 }
 
-fn with_current<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
+/// Calls `f` with the task that this thread is running, if it runs one.
+pub(crate) fn with_current<R>(f: impl FnOnce(&Header) -> R) -> Option<R> {
     let task = NonNull::new(CONTEXT.with(|context| context.task.get()).cast_mut())?;
     // SAFETY: `enter` put the pointer there for the time that the runner's count is held (T4),
     // on this thread, and takes it away before it gives the count up.
@@ -109,6 +113,19 @@ impl Drop for Entered {
             context.yielded.set(self.yielded);
         });
     }
+}
+
+/// One more value of a task local is this thread's for a while, or one less.
+pub(super) fn count_local(is_added: bool) {
+    CONTEXT.with(|context| {
+        let locals = context.locals.get();
+        context.locals.set(if is_added { locals + 1 } else { locals - 1 });
+    });
+}
+
+/// Whether this thread is inside the scope of a task local, whose value another task must not see.
+pub(crate) fn holds_locals() -> bool {
+    CONTEXT.with(|context| context.locals.get() > 0)
 }
 
 /// Notes that the running task wants to be queued again behind the others.

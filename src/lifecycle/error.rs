@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use super::id::Id;
 
-/// The error of a task that was cancelled or that panicked.
+/// The error of a task that was cancelled, that panicked, or whose error its group keeps.
 pub struct JoinError {
     id: Id,
     cause: Cause,
@@ -17,6 +17,7 @@ enum Cause {
     Cancelled,
     // The lock makes the error `Sync`; it is never contended.
     Panic(Mutex<Box<dyn Any + Send>>),
+    Failed,
 }
 
 impl JoinError {
@@ -24,7 +25,11 @@ impl JoinError {
         Self { id, cause: Cause::Cancelled }
     }
 
-    pub(super) fn panic(id: Id, payload: Box<dyn Any + Send>) -> Self {
+    pub(crate) fn failed(id: Id) -> Self {
+        Self { id, cause: Cause::Failed }
+    }
+
+    pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send>) -> Self {
         Self { id, cause: Cause::Panic(Mutex::new(payload)) }
     }
 
@@ -40,11 +45,18 @@ impl JoinError {
         matches!(self.cause, Cause::Panic(_))
     }
 
+    /// Whether the task returned an error, which its [`TaskGroup`](crate::task::TaskGroup) keeps:
+    /// it is in the [`GroupError`](crate::task::GroupError).
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self.cause, Cause::Failed)
+    }
+
     /// The panic's payload, for [`std::panic::resume_unwind`].
     ///
     /// # Panics
     ///
-    /// Panics if the task was cancelled; [`JoinError::try_into_panic`] does not.
+    /// Panics if the task did not panic; [`JoinError::try_into_panic`] does not.
     #[must_use]
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send> {
@@ -58,13 +70,13 @@ impl JoinError {
     ///
     /// # Errors
     ///
-    /// - The error itself, if the task was cancelled.
+    /// - The error itself, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, Self> {
         match self.cause {
             Cause::Panic(payload) => {
                 Ok(payload.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
             }
-            Cause::Cancelled => Err(self),
+            Cause::Cancelled | Cause::Failed => Err(self),
         }
     }
 
@@ -74,14 +86,9 @@ impl JoinError {
         self.id
     }
 
-    fn with_message<R>(&self, f: impl FnOnce(Option<&str>) -> R) -> R {
-        match &self.cause {
-            Cause::Cancelled => f(None),
-            Cause::Panic(payload) => {
-                let payload = payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                f(Some(message(&**payload)))
-            }
-        }
+    /// The text of a panic, as the panic hook prints it.
+    pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> &str {
+        message(payload)
     }
 }
 
@@ -98,19 +105,27 @@ pub(super) fn message(payload: &(dyn Any + Send)) -> &str {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.with_message(|message| match message {
-            None => write!(f, "task {} was cancelled", self.id),
-            Some(message) => write!(f, "task {} panicked: {message}", self.id),
-        })
+        match &self.cause {
+            Cause::Cancelled => write!(f, "task {} was cancelled", self.id),
+            Cause::Failed => write!(f, "task {} failed, and its group has the error", self.id),
+            Cause::Panic(payload) => {
+                let payload = payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                write!(f, "task {} panicked: {}", self.id, message(&**payload))
+            }
+        }
     }
 }
 
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.with_message(|message| match message {
-            None => write!(f, "JoinError::Cancelled({:?})", self.id),
-            Some(message) => write!(f, "JoinError::Panic({:?}, {message:?})", self.id),
-        })
+        match &self.cause {
+            Cause::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.id),
+            Cause::Failed => write!(f, "JoinError::Failed({:?})", self.id),
+            Cause::Panic(payload) => {
+                let payload = payload.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                write!(f, "JoinError::Panic({:?}, {:?})", self.id, message(&**payload))
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker, ready};
@@ -59,7 +59,10 @@ impl TaskState {
 /// A handle to a spawned task: a future of its output.
 ///
 /// Dropping the handle detaches the task, which goes on by itself; a panic of a detached task is
-/// reported to [`Builder::on_unobserved`](crate::runtime::Builder::on_unobserved).
+/// reported to [`Builder::on_unobserved`](crate::runtime::Builder::on_unobserved). An `Err` of a
+/// detached task is not, as the task does not know that its output is a `Result`:
+/// [`task::spawn_detached`](crate::task::spawn_detached) and [`JoinHandle::detach_reporting`] are
+/// for that.
 ///
 /// # Panics
 ///
@@ -139,18 +142,23 @@ impl<T> JoinHandle<T> {
     ///
     /// Dropped while pending, the task stays aborted and its output, if any, is dropped.
     pub async fn cancel(mut self) -> Option<T> {
-        if self.is_taken() {
-            // Awaiting `&mut self` took the output already.
-            return None;
-        }
         self.abort();
-        let state = poll_fn(|cx| self.poll_complete(cx)).await;
-        match state.outcome() {
-            // SAFETY: 1: by the outcome and the look above; `cancel` has the handle for itself.
-            Outcome::Returned => Some(unsafe { self.take_output() }),
-            // Dropping the handle reports the panic.
-            Outcome::Cancelled | Outcome::Panicked => None,
+        poll_fn(|cx| self.poll_returned(cx)).await
+    }
+
+    /// Waits for the task's end, and takes what it returned, unless awaiting `&mut self` did.
+    ///
+    /// A panic stays in the task: dropping the handle reports it.
+    pub(crate) fn poll_returned(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.is_taken() {
+            return Poll::Ready(None);
         }
+        let state = ready!(self.poll_complete(cx));
+        Poll::Ready(match state.outcome() {
+            // SAFETY: 1: by the outcome and the look above.
+            Outcome::Returned => Some(unsafe { self.take_output() }),
+            Outcome::Cancelled | Outcome::Panicked => None,
+        })
     }
 
     /// Lets the task go on by itself. The same as dropping the handle, and says so.
@@ -174,6 +182,12 @@ impl<T> JoinHandle<T> {
         self.header().place().name()
     }
 
+    /// Where the task was spawned.
+    #[must_use]
+    pub fn location(&self) -> &'static Location<'static> {
+        self.header().place().location()
+    }
+
     /// What the task is doing now. It may do something else by the time the answer is looked at.
     #[must_use]
     pub fn state(&self) -> TaskState {
@@ -188,7 +202,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Waits until the task is complete.
-    fn poll_complete(&mut self, cx: &mut Context<'_>) -> Poll<Snapshot> {
+    pub(crate) fn poll_complete(&mut self, cx: &mut Context<'_>) -> Poll<Snapshot> {
         let task = self.header();
         let mut state = task.state.load();
         if !state.is_complete() {

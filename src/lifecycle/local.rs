@@ -8,6 +8,8 @@ use std::thread::LocalKey as ThreadLocal;
 
 use pin_project_lite::pin_project;
 
+use super::context;
+
 /// The key of a task local, declared by [`task_local!`](crate::task_local).
 ///
 /// The counterpart of a Python `ContextVar`, with a scope instead of a token to reset. A task
@@ -104,7 +106,10 @@ impl<'a, T: 'static> Swapped<'a, T> {
     /// Fails while the value is borrowed, and in a thread whose locals are gone.
     fn try_new(key: &'static LocalKey<T>, other: &'a mut Option<T>) -> Option<Self> {
         // The guard is made after the exchange: one that failed must not be undone.
-        swap(key, other).then_some(Self { key, other })
+        swap(key, other).then(|| {
+            context::count_local(true);
+            Self { key, other }
+        })
     }
 
     #[track_caller]
@@ -119,6 +124,7 @@ impl<T: 'static> Drop for Swapped<'_, T> {
     fn drop(&mut self) {
         // Whatever borrowed the value since has ended: `with` takes a closure.
         let _restored = swap(self.key, self.other);
+        context::count_local(false);
     }
 }
 

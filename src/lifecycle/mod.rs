@@ -60,6 +60,8 @@ mod id;
 mod join;
 #[forbid(unsafe_code)]
 mod local;
+#[forbid(unsafe_code)]
+mod on_end;
 pub(crate) mod owned;
 pub(crate) mod raw;
 mod run;

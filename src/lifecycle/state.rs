@@ -359,7 +359,7 @@ impl State {
     /// The `JoinHandle` goes; its output was not taken.
     pub(crate) fn transition_to_detached(&self) -> ToDetached {
         self.update(|now| {
-            if now.is_complete() {
+            if now.is_complete() && !seeded::is("join: a handle that goes late leaves the output") {
                 (ToDetached::DropOutput, now)
             } else if now.has(JOIN_WAKER) {
                 if seeded::is("join: a dropped handle takes the waker that it shares") {

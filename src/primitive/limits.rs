@@ -17,3 +17,6 @@ pub(crate) const ID_BLOCK: u64 = 1024;
 
 /// Shards of the owned list for tasks that are spawned by threads which are no workers.
 pub(crate) const FOREIGN_SHARDS: usize = 8;
+
+/// Relief workers that one runtime has at the same time, at most.
+pub(crate) const RELIEF_MAX: usize = 64;

@@ -16,6 +16,7 @@ pub(crate) mod lock;
 pub(crate) mod poller;
 #[forbid(unsafe_code)]
 pub(crate) mod seeded;
+pub(crate) mod thread;
 
 pub(crate) use contain::{contain, contain_drop};
 pub(crate) use std::sync::Arc;
@@ -31,9 +32,3 @@ pub(crate) mod atomic {
 /// A counter that orders nothing and that no protocol reads: ids and statistics. The models keep
 /// it real, so that it costs them no interleavings.
 pub(crate) use std::sync::atomic::AtomicU64 as PlainCounter;
-
-/// Threads and what a spinning thread calls.
-pub(crate) mod thread {
-    pub(crate) use std::hint::spin_loop;
-    pub(crate) use std::thread::{Builder, JoinHandle, current, yield_now};
-}

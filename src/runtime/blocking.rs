@@ -12,6 +12,7 @@ use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHo
 use crate::primitive::atomic::Ordering;
 use crate::primitive::{Arc, PlainCounter};
 
+use super::abandonable::{self, Run};
 use super::context;
 use super::handle::Inner;
 use super::threads::Settings;
@@ -65,21 +66,39 @@ impl Schedule for Closures {
     }
 }
 
-/// A closure in the pool's queue, with a share in the runtime that it belongs to (T5).
-pub(crate) struct Closure {
-    task: Notified,
-    inner: Arc<Inner>,
+/// A closure in the pool's queue.
+pub(crate) enum Closure {
+    /// A task that is polled once, with a share in the runtime that it belongs to (T5).
+    Task { task: Notified, inner: Arc<Inner> },
+    /// One that shutdown does not wait for. It has no share in the runtime, and none in it: what
+    /// awaits it does.
+    Abandonable(Arc<dyn Run>),
 }
 
 impl Job for Closure {
     fn run(self) {
-        let _entered = context::enter_own(&self.inner);
-        self.task.run();
+        match self {
+            Self::Task { task, inner } => {
+                let _entered = context::enter_own(&inner);
+                task.run();
+            }
+            Self::Abandonable(call) => call.run(),
+        }
     }
 
     fn cancel(self) {
-        let _entered = context::enter_own(&self.inner);
-        self.task.cancel();
+        match self {
+            Self::Task { task, inner } => {
+                let _entered = context::enter_own(&inner);
+                task.cancel();
+            }
+            // The task that awaits it is cancelled too, and drops what is in it.
+            Self::Abandonable(call) => drop(call),
+        }
+    }
+
+    fn is_abandonable(&self) -> bool {
+        matches!(self, Self::Abandonable(_))
     }
 }
 
@@ -134,14 +153,37 @@ where
         task.refuse();
         return handle;
     }
-    let closure = Closure { task, inner: Arc::clone(inner) };
-    if let Err(rejected) = inner.pool.spawn(closure) {
-        if let Some(error) = rejected.error {
-            super::report(format_args!(
-                "no thread for a blocking closure, which is cancelled: {error}"
-            ));
-        }
-        rejected.job.cancel();
+    queue(inner, Closure::Task { task, inner: Arc::clone(inner) });
+    handle
+}
+
+/// Queues `f` for a thread of the pool, which no shutdown waits for once it runs `f`.
+///
+/// The handle is that of a task which awaits it, and so is cancelled as tasks are: at once, by an
+/// abort or the shutdown, whether `f` runs or not. What `f` returns later is dropped where it ran.
+pub(super) fn spawn_abandonable<F, R>(inner: &Arc<Inner>, f: F, place: Place) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let (call, answer) = abandonable::call(f);
+    let handle = inner.shared.spawn(answer, place);
+    // Refused, or cancelled already.
+    let is_cancelled = handle.is_finished();
+    if !is_cancelled && !queue(inner, Closure::Abandonable(call)) {
+        handle.abort();
     }
     handle
+}
+
+/// Hands a closure to the pool; `false` if it was cancelled instead.
+fn queue(inner: &Inner, closure: Closure) -> bool {
+    let Err(rejected) = inner.pool.spawn(closure) else { return true };
+    if let Some(error) = rejected.error {
+        super::report(format_args!(
+            "no thread for a blocking closure, which is cancelled: {error}"
+        ));
+    }
+    rejected.job.cancel();
+    false
 }

@@ -9,12 +9,12 @@ use crate::driver::Driver;
 use crate::lifecycle::{Unobserved, UnobservedHook};
 use crate::primitive::Arc;
 use crate::scheduler::Shared;
-use crate::scheduler::monitor::BlockedPoll;
 
 use super::blocking::Closures;
+use super::children::Children;
 use super::handle::{Handle, Inner};
 use super::threads::{Callback, Settings, Threads};
-use super::{Runtime, blocking, shutdown};
+use super::{Runtime, blocking, reports, shutdown};
 
 /// Worker threads at most: what the owned list's shard numbers leave room for, and more than
 /// any machine has cores.
@@ -126,11 +126,66 @@ impl Builder {
         self
     }
 
-    /// Calls `f` with each failure that nobody looked at: the panic of a task whose handle was
-    /// dropped. Default: one line on standard error.
+    /// Calls `f` once with each failure that nobody looked at. Default: one line on standard
+    /// error; with the feature `tracing`, an error event for the subscriber, if there is one.
     ///
-    /// It runs where the failure is found out, which may be a worker: it must not block. Its
-    /// panic is contained.
+    /// Such a failure is
+    ///
+    /// - the panic of a task, or of a closure of the blocking pool, whose handle was dropped
+    ///   before or after it ended, and was not awaited to its end;
+    /// - the `Err` of a task that was spawned with
+    ///   [`task::spawn_detached`](crate::task::spawn_detached), or whose handle was given to
+    ///   [`detach_reporting`](crate::JoinHandle::detach_reporting).
+    ///
+    /// The `Err` of any other task is not: when its handle is dropped, nobody knows any more that
+    /// the output is a `Result`. A task that was cancelled did not fail.
+    ///
+    /// `f` runs where the failure is found out, on a worker or where a handle is dropped: it may
+    /// spawn and abort tasks, but must not block. Its panic is contained.
+    ///
+    /// # Examples
+    ///
+    /// To count:
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// let failures = Arc::new(AtomicU64::new(0));
+    /// let counter = Arc::clone(&failures);
+    /// let runtime = tenter::Builder::new()
+    ///     .on_unobserved(move |_| {
+    ///         counter.fetch_add(1, Ordering::Relaxed);
+    ///     })
+    ///     .build()?;
+    /// let task = runtime.spawn(async { panic!("nobody looks") });
+    /// # while !task.is_finished() {
+    /// #     std::thread::yield_now();
+    /// # }
+    /// drop(task);
+    /// assert_eq!(failures.load(Ordering::Relaxed), 1);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// To log, with what a message needs:
+    ///
+    /// ```
+    /// # let mut builder = tenter::Builder::new();
+    /// builder.on_unobserved(|failure| {
+    ///     let name = failure.name().unwrap_or("a task");
+    ///     eprintln!("[error] {name}, spawned at {}: {}", failure.location(), failure.message());
+    /// });
+    /// ```
+    ///
+    /// To end the program, where a part of it that is dead would be worse:
+    ///
+    /// ```
+    /// # let mut builder = tenter::Builder::new();
+    /// builder.on_unobserved(|failure| {
+    ///     eprintln!("{failure}");
+    ///     std::process::abort();
+    /// });
+    /// ```
     pub fn on_unobserved(
         &mut self,
         f: impl Fn(&Unobserved<'_>) + Send + Sync + 'static,
@@ -142,7 +197,8 @@ impl Builder {
     /// How long one poll of a task may take before it counts as blocking its worker; `None`
     /// turns the reports off. Default: 100 ms, with debug assertions 10 ms.
     ///
-    /// Such a poll is reported once, on standard error, with the task's name and spawn place.
+    /// Such a poll is reported once, with the task's name and spawn place: on standard error, or
+    /// with the feature `tracing` as a warning event for the subscriber, if there is one.
     /// The time is measured in steps of 5 ms, of 20 ms when the runtime was idle before.
     pub fn blocked_after(&mut self, d: Option<Duration>) -> &mut Self {
         self.blocked_after = d;
@@ -165,10 +221,10 @@ impl Builder {
             on_start: self.on_thread_start.clone(),
             on_stop: self.on_thread_stop.clone(),
             blocked_after: self.blocked_after,
-            blocked: StdArc::new(print_blocked),
+            blocked: StdArc::new(reports::blocked),
         };
         let unobserved =
-            self.on_unobserved.clone().unwrap_or_else(|| StdArc::new(print_unobserved));
+            self.on_unobserved.clone().unwrap_or_else(|| StdArc::new(reports::unobserved));
         let driver = Arc::new(Driver::new(Shared::timer_shards(workers, GUESTS))?);
         let (shared, cores) = Shared::new(workers, GUESTS, driver, unobserved.clone());
         let config = blocking::Limits {
@@ -180,6 +236,7 @@ impl Builder {
             pool: blocking::pool(&settings, &config),
             closures: Closures::new(unobserved),
             threads: Threads::new(),
+            children: Children::default(),
         });
         if let Err(error) = handle.inner().threads.start(&handle, &settings, cores) {
             shutdown::shutdown(handle.inner(), None);
@@ -230,22 +287,6 @@ impl Builder {
 
 fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
-}
-
-fn print_blocked(poll: &BlockedPoll<'_>) {
-    let header = poll.task.header();
-    super::report(format_args!(
-        "task {} {} has kept worker {} from other tasks for {} ms: put what blocks, or computes \
-         for long, into `spawn_blocking`",
-        header.id(),
-        header.place(),
-        poll.worker,
-        poll.lasted.as_millis()
-    ));
-}
-
-fn print_unobserved(failure: &Unobserved<'_>) {
-    super::report(format_args!("{failure}"));
 }
 
 impl fmt::Debug for Builder {

@@ -10,6 +10,7 @@ use crate::primitive::Arc;
 use crate::scheduler::{self, Shared};
 
 use super::blocking::{self, Closure, Closures};
+use super::children::Children;
 use super::context::{self, EnterGuard};
 use super::metrics::{RuntimeMetrics, TaskInfo};
 use super::threads::Threads;
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     pub(super) pool: Pool<Closure>,
     pub(super) closures: Closures,
     pub(super) threads: Threads,
+    pub(super) children: Children,
 }
 
 impl UnwindSafe for Handle {}
@@ -102,6 +104,19 @@ impl Handle {
         R: Send + 'static,
     {
         blocking::spawn(&self.inner, f, place)
+    }
+
+    /// [`Handle::spawn_blocking`] of a closure that the end of the runtime does not wait for once
+    /// it runs, for calls that nobody can interrupt: name look-ups, reads from a terminal.
+    ///
+    /// The handle reports that it was cancelled as soon as it is aborted or the runtime ends. The
+    /// thread ends when `f` does; `f` is in no runtime, and keeps none.
+    pub(crate) fn spawn_abandonable<F, R>(&self, f: F, place: Place) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        blocking::spawn_abandonable(&self.inner, f, place)
     }
 
     /// Whom to tell of a failure that nobody looks at.

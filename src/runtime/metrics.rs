@@ -21,6 +21,8 @@ pub struct RuntimeMetrics {
     live_tasks: usize,
     queued_tasks: usize,
     injected: u64,
+    relief_workers: usize,
+    blocked_polls: u64,
     sums: Sums,
     blocking: blocking::Counts,
 }
@@ -44,6 +46,8 @@ impl RuntimeMetrics {
             live_tasks: shared.owned().len(),
             queued_tasks: shared.queued(),
             injected: shared.injected(),
+            relief_workers: shared.reliefs(),
+            blocked_polls: shared.blocked_polls(),
             sums: shared.counters().fold(Sums::default(), Sums::add),
             blocking: inner.pool.counts(),
         }
@@ -53,6 +57,22 @@ impl RuntimeMetrics {
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers
+    }
+
+    /// Threads that run tasks in the place of workers whose task blocks the thread.
+    ///
+    /// They are started when too few workers are left, and leave when they were not needed for a
+    /// second or two.
+    #[must_use]
+    pub fn relief_workers(&self) -> usize {
+        self.relief_workers
+    }
+
+    /// Polls that were found to take
+    /// [`Builder::blocked_after`](super::Builder::blocked_after) or longer.
+    #[must_use]
+    pub fn blocked_polls(&self) -> u64 {
+        self.blocked_polls
     }
 
     /// Tasks that have not ended.

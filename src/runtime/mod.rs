@@ -3,14 +3,22 @@
 //! A [`Runtime`] owns the threads; a [`Handle`] reaches what they share. How one ends, step by
 //! step, is in `shutdown.rs`.
 
+#[forbid(unsafe_code)]
+mod abandonable;
 mod blocking;
 #[forbid(unsafe_code)]
 mod builder;
+#[forbid(unsafe_code)]
+mod children;
 pub(crate) mod context;
+#[forbid(unsafe_code)]
+mod detached;
 #[forbid(unsafe_code)]
 mod handle;
 #[forbid(unsafe_code)]
 mod metrics;
+#[forbid(unsafe_code)]
+mod reports;
 #[forbid(unsafe_code)]
 mod shutdown;
 #[forbid(unsafe_code)]
@@ -18,32 +26,31 @@ mod spawn;
 #[forbid(unsafe_code)]
 mod threads;
 
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 pub use crate::lifecycle::Unobserved;
 pub use builder::Builder;
+pub(crate) use children::ChildEntry;
+pub use children::ChildInfo;
 pub use context::EnterGuard;
+pub use detached::spawn_detached;
 pub use handle::Handle;
 pub use metrics::{RuntimeMetrics, TaskInfo};
+pub(crate) use reports::report;
 pub use shutdown::ShutdownReport;
 
 use crate::lifecycle::JoinHandle;
 
-pub use spawn::{run, spawn, spawn_blocking, yield_now};
-
-/// Tells the user of something that nobody awaits: a line on standard error, if that can be
-/// written to.
-pub(crate) fn report(line: std::fmt::Arguments<'_>) {
-    // Not `eprintln!`, which panics where standard error is closed or full.
-    let _unwritten = writeln!(io::stderr(), "{line}");
-}
+pub use spawn::{block_in_place, run, spawn, spawn_blocking, yield_now};
 
 /// A runtime: worker threads, a driver for I/O and time, and a pool for work that may block.
 ///
 /// Dropping it cancels every task, drops its future on a thread of the runtime, joins the
 /// workers, and waits for the blocking closures that have started. Those that have not are
-/// cancelled. Dropped on one of its own threads, it does all of this but the waiting.
+/// cancelled. After a second of waiting it says, once, which tasks and closures it waits for, with
+/// names and spawn places, where it would report a failure; [`Runtime::shutdown`] waits for as
+/// long as it is told. Dropped on one of its own threads, it does all of this but the waiting.
 ///
 /// # Examples
 ///
@@ -133,7 +140,8 @@ impl Runtime {
 
     /// Shuts down as dropping does, waits for at most `grace`, and tells what would not stop.
     ///
-    /// What is left after `grace` goes on by itself: its threads end when it does.
+    /// What is left after `grace` goes on by itself: its threads end when it does. A grace that
+    /// the clock cannot express, such as [`Duration::MAX`], is as long as it takes.
     pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
         self.is_shut_down = true;
         shutdown::shutdown(self.handle.inner(), Some(grace))

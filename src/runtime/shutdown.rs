@@ -5,24 +5,47 @@
 //! 3. `Pool::close`: closures that have not started are cancelled, idle threads leave.
 //! 4. `Driver::shutdown`: sources and timers wake who waits for them with an error.
 //! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left.
-//! 6. `Pool::wait`: closures that have started end by themselves.
+//! 6. `Pool::wait`: closures that have started end by themselves, but for abandonable ones.
 //!
+//! Each thread is waited for until the last destructor of its thread-locals has run.
 //! On a thread of the runtime itself steps 5 and 6 would wait for the caller, and are left out.
+//! With a grace they end when it does. Without one they wait for as long as it takes, and after
+//! [`PATIENCE`] say for whom.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::primitive::Arc;
 
+use super::children::ChildInfo;
 use super::context;
 use super::handle::Inner;
 use super::metrics::TaskInfo;
 
+/// How long a shutdown without a grace waits before it says what it waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What a shutdown cancelled, and what would not stop.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::time::Duration;
+///
+/// let runtime = tenter::Runtime::new()?;
+/// runtime.spawn(pending::<()>()).detach();
+/// let report = runtime.shutdown(Duration::from_secs(10));
+/// assert!(report.is_clean(), "{report}");
+/// assert_eq!(report.cancelled(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ShutdownReport {
     cancelled: usize,
     running: Vec<TaskInfo>,
+    threads: usize,
+    children: Vec<ChildInfo>,
 }
 
 impl ShutdownReport {
@@ -38,17 +61,42 @@ impl ShutdownReport {
         &self.running
     }
 
-    /// Whether nothing was left.
+    /// Threads of the runtime that had not ended: those that run what is still running, and
+    /// those that are held by a destructor of a thread-local or by
+    /// [`on_thread_stop`](super::Builder::on_thread_stop).
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The child processes that had not ended.
+    ///
+    /// A shutdown kills those with [`kill_on_drop`](crate::process::Command::kill_on_drop) as it
+    /// drops what holds them; one may still be dying. Others are meant to go on: this names them,
+    /// and does not count them against [`is_clean`](ShutdownReport::is_clean).
+    #[must_use]
+    pub fn children(&self) -> &[ChildInfo] {
+        &self.children
+    }
+
+    /// Whether every task, closure and thread of the runtime has ended.
+    ///
+    /// Never so in a report of a shutdown by one of those threads.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.threads == 0
     }
 }
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} cancelled, {} still running", self.cancelled, self.running.len())?;
-        self.running.iter().try_for_each(|task| write!(f, "\n  {task}"))
+        if self.threads > 0 {
+            let s = if self.threads == 1 { "" } else { "s" };
+            write!(f, ", {} thread{s} left", self.threads)?;
+        }
+        self.running.iter().try_for_each(|task| write!(f, "\n  {task}"))?;
+        self.children.iter().try_for_each(|child| write!(f, "\n  {child}"))
     }
 }
 
@@ -62,13 +110,50 @@ pub(super) fn shutdown(inner: &Arc<Inner>, grace: Option<Duration>) -> ShutdownR
     inner.pool.close();
     inner.shared.driver().shutdown();
     if !context::is_own_thread(inner) {
-        let _workers_left = inner.threads.wait(deadline);
-        let _closures_ended = inner.pool.wait(deadline);
+        match deadline {
+            Some(_) => {
+                let _report_tells = wait(inner, deadline);
+            }
+            None => wait_patiently(inner),
+        }
     }
-    let running = TaskInfo::of_all(inner);
-    ShutdownReport { cancelled: (cancelled(inner) - before) as usize, running }
+    ShutdownReport {
+        cancelled: (cancelled(inner) - before) as usize,
+        running: TaskInfo::of_all(inner),
+        threads: threads(inner),
+        children: inner.children.all(),
+    }
 }
 
 fn cancelled(inner: &Inner) -> u64 {
     inner.shared.cancelled() + inner.closures.cancelled()
+}
+
+/// Threads that have not ended, but for those that nobody waits for.
+fn threads(inner: &Inner) -> usize {
+    inner.threads.running() + inner.pool.counts().waited_for
+}
+
+/// Steps 5 and 6. `false` if `deadline` passes first.
+fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
+    inner.threads.wait(deadline) && inner.pool.wait(deadline)
+}
+
+/// [`wait`], for as long as it takes, and not in silence.
+fn wait_patiently(inner: &Inner) {
+    if wait(inner, Instant::now().checked_add(PATIENCE)) {
+        return;
+    }
+    let running = TaskInfo::of_all(inner);
+    for task in &running {
+        super::report(format_args!("a runtime that ends waits for {task}"));
+    }
+    if running.is_empty() {
+        let threads = threads(inner);
+        super::report(format_args!(
+            "a runtime that ends waits for {threads} of its threads: for a destructor of a \
+             thread-local, or for `on_thread_stop`"
+        ));
+    }
+    wait(inner, None);
 }

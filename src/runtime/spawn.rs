@@ -6,12 +6,15 @@ use std::panic::Location;
 use std::task::Poll;
 
 use crate::lifecycle::{Builder as TaskBuilder, JoinHandle, Place, budget};
+use crate::scheduler;
 
 use super::{Handle, Runtime, blocking, context};
 
 /// Runs `future` on a runtime with the default settings, and shuts it down.
 ///
-/// What `asyncio.run` is: tasks that are left when `future` ends are cancelled.
+/// What `asyncio.run` is: tasks that are left when `future` ends are cancelled. It returns when
+/// they are gone and the blocking closures that had started have ended, as dropping a
+/// [`Runtime`] does, and tells after a second what it waits for.
 ///
 /// # Errors
 ///
@@ -64,7 +67,7 @@ where
 
 #[inline]
 #[track_caller]
-fn spawn_at<F>(future: F, place: Place) -> JoinHandle<F::Output>
+pub(super) fn spawn_at<F>(future: F, place: Place) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -80,7 +83,8 @@ where
 /// What `asyncio.to_thread` is. For system calls that wait and for computations of more than
 /// some 100 µs; up to
 /// [`max_blocking_threads`](crate::Builder::max_blocking_threads) of them run at once, others
-/// wait in a queue. Aborting it cancels it while it is queued; once it runs, it runs to its end.
+/// wait in a queue. Aborting it cancels it while it is queued: it is dropped when it comes to the
+/// front. Once it runs, it runs to its end.
 ///
 /// # Panics
 ///
@@ -102,6 +106,41 @@ where
     R: Send + 'static,
 {
     Handle::current().spawn_blocking(f)
+}
+
+/// Runs `f`, which may block, on this thread, and lets others run the tasks that it would have run.
+///
+/// What is queued behind the current task goes to other workers before `f` is called, and one of
+/// them is awake; if all are busy, a relief worker starts. So nothing waits for `f` but the
+/// current task, its other branches included: what is joined or selected with this call in one
+/// task stands still meanwhile.
+///
+/// `f` may borrow from the task, and may call [`Handle::block_on`]. It keeps the task's id, name
+/// and task-locals, and has no budget. It cannot be cancelled: an abort takes effect when the task
+/// waits next, and a shutdown waits for `f` as it does for any poll. Prefer [`spawn_blocking`] for
+/// work that can be sent to another thread: there the task that waits for it can be cancelled,
+/// and is not held up. At most 64 relief workers run at once; beyond that `f` blocks its worker.
+///
+/// On a thread that runs no tasks it just calls `f`.
+///
+/// # Panics
+///
+/// Panics if `f` panics, with its panic.
+///
+/// # Examples
+///
+/// ```
+/// tenter::run(async {
+///     let mut lines = vec!["b", "a"];
+///     // Borrows what it works on, as `spawn_blocking` cannot.
+///     tenter::task::block_in_place(|| lines.sort());
+///     assert_eq!(lines, ["a", "b"]);
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    let _lifted = budget::Lifted::new();
+    scheduler::context::aside(f)
 }
 
 /// Lets other tasks run: comes back after those that wait in this worker's queue already.

@@ -1,5 +1,7 @@
-//! The workers and the monitor of a runtime: started together, waited for together.
+//! The workers and the monitor of a runtime: started together, waited for together, with those
+//! that are started later to relieve workers that are stuck.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc as StdArc;
 use std::time::{Duration, Instant};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::{Arc, contain_drop, thread};
 use crate::scheduler::monitor::{self, BlockedHook};
-use crate::scheduler::{Core, Worker};
+use crate::scheduler::{Core, Worker, relief};
 
 use super::context;
 use super::handle::Handle;
@@ -28,6 +30,11 @@ pub(super) struct Settings {
 
 /// The worker threads that have not been joined.
 pub(super) struct Threads {
+    list: Arc<List>,
+}
+
+/// What the threads keep until their very end, when the runtime may be gone.
+struct List {
     state: Mutex<State>,
     /// Signalled when a thread leaves.
     left: Condvar,
@@ -35,13 +42,15 @@ pub(super) struct Threads {
 
 struct State {
     running: usize,
+    /// A shutdown has seen the last thread leave: no other is started.
+    is_over: bool,
     handles: Vec<thread::JoinHandle<()>>,
 }
 
 impl Threads {
     pub(super) fn new() -> Self {
-        let state = State { running: 0, handles: Vec::new() };
-        Self { state: Mutex::new(state), left: Condvar::new() }
+        let state = Mutex::new(State { running: 0, is_over: false, handles: Vec::new() });
+        Self { list: Arc::new(List { state, left: Condvar::new() }) }
     }
 
     /// Starts a worker thread for each core, and the monitor.
@@ -55,6 +64,7 @@ impl Threads {
         settings: &Settings,
         cores: Vec<Core>,
     ) -> io::Result<()> {
+        Self::start_reliefs_with(handle, settings);
         for (index, core) in cores.into_iter().enumerate() {
             let (handle, settings) = (handle.clone(), settings.clone());
             let name = format!("{}-{index}", settings.name);
@@ -68,6 +78,27 @@ impl Threads {
         })
     }
 
+    /// Tells the scheduler how to start a relief worker.
+    fn start_reliefs_with(handle: &Handle, settings: &Settings) {
+        let settings = settings.clone();
+        // What the scheduler keeps must not keep the runtime.
+        let runtime = Arc::downgrade(handle.inner());
+        handle.inner().shared.set_starter(Box::new(move |number| {
+            let inner = runtime.upgrade().ok_or(io::ErrorKind::NotConnected)?;
+            let (handle, settings) = (Handle::from_inner(inner.clone()), settings.clone());
+            let name = format!("{}-relief-{number}", settings.name);
+            inner.threads.forget_ended();
+            inner.threads.start_one(name, settings.stack_bytes, move || {
+                run_relief(&handle, &settings, number);
+            })
+        }));
+    }
+
+    /// Drops the handles of threads that have ended: reliefs come and go.
+    fn forget_ended(&self) {
+        self.list.state.lock().handles.retain(|thread| !thread.is_finished());
+    }
+
     fn start_one(
         &self,
         name: String,
@@ -78,10 +109,19 @@ impl Threads {
         if let Some(bytes) = stack_bytes {
             builder = builder.stack_size(bytes);
         }
+        let list = Arc::clone(&self.list);
+        let mut state = list.state.lock();
+        if state.is_over {
+            return Err(io::ErrorKind::NotConnected.into());
+        }
         // Counted before it can leave.
-        self.state.lock().running += 1;
-        let started = builder.spawn(run);
-        let mut state = self.state.lock();
+        state.running += 1;
+        drop(state);
+        let started = builder.spawn(move || {
+            LEAVING.set(Some(Leaving(list)));
+            run();
+        });
+        let mut state = self.list.state.lock();
         match started {
             Ok(thread) => state.handles.push(thread),
             Err(error) => {
@@ -93,59 +133,85 @@ impl Threads {
         Ok(())
     }
 
-    /// Waits until every worker has left, and joins them. `false` if `deadline` passes first.
+    /// Threads that have not ended.
+    pub(super) fn running(&self) -> usize {
+        self.list.state.lock().running
+    }
+
+    /// Waits until every thread has left, and joins them. `false` if `deadline` passes first.
+    ///
+    /// One of the threads may call this, from the destructor of a thread-local: it does not wait
+    /// for itself.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> bool {
-        let mut state = self.state.lock();
+        let is_own = |leaving: &RefCell<Option<Leaving>>| match &*leaving.borrow() {
+            Some(Leaving(list)) => Arc::ptr_eq(list, &self.list),
+            None => false,
+        };
+        let own = usize::from(LEAVING.try_with(is_own).unwrap_or(false));
+        let mut state = self.list.state.lock();
         // Ends: workers leave once the scheduler is closed and drained, or at the deadline.
-        while state.running > 0 {
+        while state.running > own {
             match deadline {
-                None => state = self.left.wait(state),
+                None => state = self.list.left.wait(state),
                 Some(deadline) => {
-                    let (guard, timed_out) = self.left.wait_until(state, deadline);
+                    let (guard, timed_out) = self.list.left.wait_until(state, deadline);
                     state = guard;
-                    if timed_out && state.running > 0 {
+                    if timed_out && state.running > own {
                         return false;
                     }
                 }
             }
         }
-        let handles = std::mem::take(&mut state.handles);
+        state.is_over = true;
+        let mut handles = std::mem::take(&mut state.handles);
         drop(state);
+        if own > 0 {
+            handles.retain(|handle| handle.thread().id() != thread::current().id());
+        }
         for handle in handles {
-            // A worker contains what its tasks throw; if it was killed all the same, its panic
-            // was printed, and there is nothing left to do here.
+            // At once: nothing of ours or of the user's is left to run on it. A worker contains
+            // what its tasks throw; if it was killed all the same, its panic was printed, and
+            // there is nothing left to do here.
             let _ended = handle.join();
         }
         true
     }
-
-    fn leave(&self) {
-        self.state.lock().running -= 1;
-        self.left.notify_all();
-    }
 }
 
-/// Counts a worker out when its thread ends, whichever way.
-struct Leaving<'a>(&'a Threads);
+thread_local! {
+    /// Set before anything else runs on a thread, and so dropped last: destructors of
+    /// thread-locals, which may be the user's and take for ever, come before it.
+    static LEAVING: RefCell<Option<Leaving>> = const { RefCell::new(None) };
+}
 
-impl Drop for Leaving<'_> {
+/// Counts a thread out when it ends, whichever way.
+struct Leaving(Arc<List>);
+
+impl Drop for Leaving {
     fn drop(&mut self) {
-        self.0.leave();
+        self.0.state.lock().running -= 1;
+        self.0.left.notify_all();
     }
 }
 
 fn run_worker(handle: &Handle, settings: &Settings, core: Core) {
     let inner = handle.inner();
-    let _leaving = Leaving(&inner.threads);
     let _entered = context::enter_own(inner);
     call(settings.on_start.as_ref());
     Worker::new(Arc::clone(&inner.shared), core).run();
     call(settings.on_stop.as_ref());
 }
 
+fn run_relief(handle: &Handle, settings: &Settings, number: usize) {
+    let inner = handle.inner();
+    let _entered = context::enter_own(inner);
+    call(settings.on_start.as_ref());
+    relief::run(&inner.shared, number);
+    call(settings.on_stop.as_ref());
+}
+
 fn run_monitor(handle: &Handle, settings: &Settings) {
     let inner = handle.inner();
-    let _leaving = Leaving(&inner.threads);
     // It turns the driver, and so calls wakers, which may be anybody's.
     let _entered = context::enter_own(inner);
     monitor::run(&inner.shared, settings.blocked_after, &settings.blocked);
