@@ -2,7 +2,7 @@
 
 use loom::thread::spawn;
 
-use super::idle::Idle;
+use super::idle::{Heir, Idle};
 use crate::harness::model;
 use crate::primitive::Arc;
 use crate::primitive::deque::{Injector, Steal};
@@ -34,9 +34,13 @@ impl Ledger {
 
     fn notify(&self) {
         if let Some(index) = self.idle.worker_to_wake() {
-            self.tokens.lock()[index] = true;
-            self.given.notify_all();
+            self.give_token(index);
         }
+    }
+
+    fn give_token(&self, index: usize) {
+        self.tokens.lock()[index] = true;
+        self.given.notify_all();
     }
 
     fn wait_for_token(&self, index: usize) {
@@ -125,6 +129,35 @@ model! {
     catches
         "idle: the last searcher does not hand on",
         "idle: no fence after the last search"
+}
+
+model! {
+    /// S4: who leaves something behind relies on a searcher, which finds another task and may be
+    /// busy with it for ever.
+    fn what_is_left_to_a_searcher_is_found() {
+        let ledger = Ledger::new(2);
+        ledger.schedule(1);
+        ledger.idle.announce(1, false);
+        ledger.idle.start_searching();
+        let first = Arc::clone(&ledger);
+        let first = spawn(move || first.search_and_sleep(0, true));
+        let second = Arc::clone(&ledger);
+        let second = spawn(move || {
+            second.wait_for_token(1);
+            assert!(!second.idle.retract(1), "who woke it took it off the list");
+            second.search_and_sleep(1, true)
+        });
+        ledger.inject.push(2);
+        match ledger.idle.heir() {
+            Heir::Sleeper(index) => ledger.give_token(index),
+            Heir::Searcher => {}
+            Heir::Nobody => ledger.notify(),
+        }
+        assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
+    }
+    catches
+        "idle: no fence before an heir is named",
+        "idle: the last searcher does not hand on"
 }
 
 model! {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use loom::thread::{self, spawn};
 
 use super::scheduler::{Runtime, Signal, spawn_on};
-use super::support::{Parker, Tracked, block_on};
+use super::support::{Parker, Tracked, block_on, poll_with};
 use crate::driver::{Direction, Registration};
 use crate::harness::model;
 use crate::lifecycle::JoinHandle;
@@ -25,11 +25,17 @@ const LATER: u64 = 1_000_000_000;
 struct Watch {
     monitor: Monitor,
     is_awake: AtomicBool,
+    /// It is a relief, which has come.
+    is_relief: AtomicBool,
 }
 
 impl Watch {
     fn new() -> Arc<Self> {
-        Arc::new(Self { monitor: Monitor::new(), is_awake: AtomicBool::new(false) })
+        Arc::new(Self {
+            monitor: Monitor::new(),
+            is_awake: AtomicBool::new(false),
+            is_relief: AtomicBool::new(false),
+        })
     }
 
     fn wake_up(&self) {
@@ -43,7 +49,7 @@ impl Watch {
 
     /// The monitor's sleep.
     fn sleep(&self) -> bool {
-        self.monitor.sleep(|| self.is_awake.load(Ordering::Relaxed))
+        self.monitor.sleep(|| self.is_awake.load(Ordering::Relaxed), || None)
     }
 }
 
@@ -79,6 +85,32 @@ model! {
     catches
         "monitor: no fence when a worker wakes",
         "monitor: no fence before it looks who is awake"
+}
+
+model! {
+    /// S13: it is woken, or its sleep has an end, so that it comes to send the relief home.
+    fn the_monitor_does_not_sleep_for_good_while_a_relief_is_there() {
+        let (watch, seen) = (Watch::new(), Signal::new());
+        let (other, sees) = (Arc::clone(&watch), Arc::clone(&seen));
+        let sleeper = spawn(move || {
+            let is_awake = || other.is_awake.load(Ordering::Relaxed);
+            let deadline = || {
+                other.is_relief.load(Ordering::Relaxed).then(|| {
+                    sees.give();
+                    instant(SOON)
+                })
+            };
+            other.monitor.sleep(is_awake, deadline);
+            sees.give();
+        });
+        watch.is_relief.store(true, Ordering::Relaxed);
+        watch.wake_up();
+        watch.fall_asleep();
+        seen.wait();
+        watch.monitor.end();
+        sleeper.join().unwrap();
+    }
+    catches "monitor: it looks for reliefs before it says that it sleeps"
 }
 
 model! {
@@ -126,7 +158,7 @@ model! {
         let signal = Signal::new();
         let (shared, given) = (Arc::clone(&runtime.shared), Arc::clone(&signal));
         let monitor = spawn(move || {
-            assert!(shared.monitor_sleep(), "nobody ended it");
+            assert!(shared.monitor_sleep(instant(SOON)), "nobody ended it");
             given.give();
         });
         let task = runtime.spawn(async move { signal.wait() });
@@ -180,17 +212,15 @@ model! {
         block_on(reader).unwrap();
         runtime.end_quietly();
     }
-    catches
-        "monitor: no look back after its turn",
-        "monitor: no fence before it looks back",
-        "monitor: no fence before a worker sleeps"
+    catches "monitor: no look back after its turn"
 }
 
 model! {
-    /// The worker that slept in the driver is in a long poll. What comes then is for the other.
+    /// The worker that slept in the driver is in a long poll, and no other is there. What comes
+    /// then for a thread that is no worker is handed out all the same.
     #[preemptions = 1]
     fn what_comes_during_a_long_poll_does_not_wait_for_its_end() {
-        let runtime = Runtime::asleep(2, 0);
+        let runtime = Runtime::asleep(1, 0);
         loom::stop_exploring();
         let (first, second) = (Endpoint::new(), Endpoint::new());
         let (begun, done) = (Signal::new(), Signal::new());
@@ -199,18 +229,22 @@ model! {
             begins.give();
             ends.wait();
         });
-        let short = read(&runtime, second, move || done.give());
-        while !(first.is_registered() && second.is_registered()) {
+        let registration = Registration::new(Arc::clone(runtime.shared.driver()));
+        let woken = Parker::new();
+        let mut ready = poll_fn(|cx| registration.poll_ready(second.fd(), cx, Direction::Read));
+        assert!(poll_with(&mut ready, &Parker::waker(&woken)).is_pending());
+        while !first.is_registered() {
             thread::yield_now();
         }
-        // Each worker runs until it sleeps.
+        // The worker runs until it sleeps.
         thread::yield_now();
         first.arrive(1);
         begun.wait();
         loom::explore();
         second.arrive(1);
         runtime.shared.turn_for_others(0);
-        block_on(short).unwrap();
+        woken.park();
+        done.give();
         block_on(long).unwrap();
         runtime.end_quietly();
     }
@@ -251,8 +285,8 @@ model! {
             done.wait();
         });
         begun.wait();
-        runtime.shared.rescue_slot(0);
-        runtime.shared.rescue_slot(1);
+        runtime.shared.rescue(0);
+        runtime.shared.rescue(1);
         block_on(long).unwrap();
         runtime.end_quietly();
     }
@@ -274,7 +308,7 @@ model! {
             });
             [behind]
         });
-        runtime.shared.rescue_slot(0);
+        runtime.shared.rescue(0);
         let [behind] = block_on(before).unwrap();
         assert_eq!(block_on(behind).unwrap().count(), 1);
         assert_eq!(runs.load(Relaxed), 1);

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::lifecycle::context::enter_main;
+use crate::lifecycle::context::{enter_main, holds_locals};
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::{Arc, seeded};
 
@@ -18,6 +18,8 @@ use super::{Core, Shared, Worker, context};
 
 /// Runs `future` to its end on this thread, which runs tasks meanwhile.
 ///
+/// Inside the scope of a task local it runs no tasks: they would see the value.
+///
 /// The caller has made sure that the thread is not a worker already. While tasks run, the thread
 /// holds what `enter` gives: whatever the main future has entered, tasks are in their runtime.
 pub(crate) fn block_on<F: Future, G>(
@@ -25,10 +27,10 @@ pub(crate) fn block_on<F: Future, G>(
     future: F,
     enter: impl Fn() -> G,
 ) -> F::Output {
-    let core = shared.guest_cores.lock().pop();
+    let core = if holds_locals() { None } else { shared.guest_cores.lock().pop() };
     match core {
         Some(core) => Guest::new(shared, core).block_on(future, enter),
-        // More threads than places: this one runs its future and nothing else.
+        // So does a thread for which there is no place.
         None => block_on_alone(shared, future),
     }
 }
@@ -54,7 +56,7 @@ impl<G> Guest<G> {
         let mut cx = Context::from_waker(&waker);
         let worker = self.worker.as_ref().expect("taken on drop only");
         let _entered = context::enter(worker);
-        worker.wake_up();
+        worker.arrive();
         // Ends: when the main future does.
         loop {
             if self.main.take_woken() {
@@ -83,22 +85,52 @@ impl<G> Guest<G> {
 
     /// Tasks are run next: this thread stands for a worker (S7).
     fn start_running(&self, enter: impl Fn() -> G) {
-        let running = self.running.take().unwrap_or_else(|| {
-            self.main.shared.idle.start_guest();
-            enter()
-        });
+        let worker = self.worker.as_ref().expect("taken on drop only");
+        self.main.shared.stand(worker.index());
+        let running = self.running.take().unwrap_or_else(enter);
         self.running.set(Some(running));
     }
 
     /// Something else is done next: what is left here is for the others (S7).
     fn stop_running(&self) {
         if self.running.take().is_some() {
+            let worker = self.worker.as_ref().expect("taken on drop only");
             let shared = &self.main.shared;
-            shared.idle.stop_guest();
-            if shared.has_work() && !seeded::is("guest: what it leaves is not handed on") {
-                shared.notify();
+            shared.stand_down(worker.index());
+            if !seeded::is("guest: what it leaves is not handed on") {
+                shared.notify_of_work();
             }
         }
+    }
+}
+
+impl Shared {
+    /// A guest stands for a worker, unless it does already.
+    fn stand(&self, index: usize) {
+        let is_standing = &self.remotes[index].is_standing;
+        // ORDERING: Relaxed: only the guest sets it, so what it sees unset is.
+        if !is_standing.load(Ordering::Relaxed) {
+            self.idle.start_guest();
+            // ORDERING: Release. Pairs with Acquire in `stand_down`: counted before it can be
+            // uncounted.
+            is_standing.store(true, Ordering::Release);
+        }
+    }
+
+    /// A guest stands for nobody: it does something else, or the monitor finds it stuck. `true`:
+    /// it did stand, and the caller hands on what is left (S7).
+    pub(super) fn stand_down(&self, index: usize) -> bool {
+        let is_standing = &self.remotes[index].is_standing;
+        // ORDERING: Relaxed: only the guest sets it. The monitor may miss what is new.
+        let mut stood = is_standing.load(Ordering::Relaxed);
+        if !seeded::is("guest: it looks whether it stands, then says no") {
+            // ORDERING: Acquire. Pairs with Release in `stand`.
+            stood = stood && is_standing.swap(false, Ordering::Acquire);
+        }
+        if stood {
+            self.idle.stop_guest();
+        }
+        stood
     }
 }
 
@@ -106,9 +138,11 @@ impl<G> Drop for Guest<G> {
     fn drop(&mut self) {
         self.stop_running();
         let worker = self.worker.take().expect("taken here only");
-        worker.hand_over_queue();
-        worker.remote().set_awake(false);
         let shared = Arc::clone(&self.main.shared);
+        if worker.hand_over_queue() {
+            shared.notify();
+        }
+        worker.remote().set_awake(false);
         shared.guest_cores.lock().push(worker.into_core());
     }
 }

@@ -16,6 +16,17 @@ pub(crate) struct Idle {
     sleepers: Mutex<Vec<usize>>,
 }
 
+/// Who is there for what a thread leaves behind.
+#[must_use]
+pub(super) enum Heir {
+    /// This one, who must be woken.
+    Sleeper(usize),
+    /// Who searches: he finds it, or looks for the driver before he sleeps.
+    Searcher,
+    /// All are busy.
+    Nobody,
+}
+
 struct Counts {
     searching: AtomicUsize,
     sleeping: AtomicUsize,
@@ -24,7 +35,7 @@ struct Counts {
 }
 
 impl Idle {
-    /// A ledger of `workers` workers, all awake.
+    /// A ledger with room for so many workers, all awake.
     pub(super) fn new(workers: usize) -> Self {
         Self {
             counts: CachePadded::new(Counts {
@@ -76,11 +87,45 @@ impl Idle {
         {
             return None;
         }
+        self.pop(&mut sleepers)
+    }
+
+    /// A sleeper to wake, no matter who searches.
+    #[cold]
+    pub(super) fn next_sleeper(&self) -> Option<usize> {
+        self.pop(&mut self.sleepers.lock())
+    }
+
+    fn pop(&self, sleepers: &mut Vec<usize>) -> Option<usize> {
         let index = sleepers.pop()?;
         // ORDERING: Relaxed, both: counted under the lock; the fences order the readers.
         self.counts.sleeping.store(sleepers.len(), Ordering::Relaxed);
         self.counts.searching.fetch_add(1, Ordering::Relaxed);
         Some(index)
+    }
+
+    /// After what a thread left behind was pushed: who is there for it. A sleeper is counted as
+    /// searching already, and is to be woken.
+    #[cold]
+    pub(super) fn heir(&self) -> Heir {
+        if !seeded::is("idle: no fence before an heir is named") {
+            // LIVENESS (S4): for the searcher that is relied upon, as in `worker_to_wake`.
+            // Model: models/idle.rs `what_is_left_to_a_searcher_is_found`.
+            // ORDERING: SeqCst. Partner: the fence in `Idle::stop_searching`.
+            fence(Ordering::SeqCst);
+        }
+        match self.sleeper_to_wake() {
+            Some(index) => Heir::Sleeper(index),
+            None if self.is_someone_idle() => Heir::Searcher,
+            None => Heir::Nobody,
+        }
+    }
+
+    /// Whether somebody searches or sleeps.
+    pub(super) fn is_someone_idle(&self) -> bool {
+        // ORDERING: Relaxed, both: a sample.
+        self.counts.searching.load(Ordering::Relaxed) != 0
+            || self.counts.sleeping.load(Ordering::Relaxed) != 0
     }
 
     /// A worker without work begins to look at the others' queues.

@@ -26,6 +26,8 @@
 //!                                       └────── by I/O or a timer ──► running
 //! ```
 //!
+//! Workers, guests (S7) and reliefs (S10) run tasks; where this says worker it means a relief too.
+//!
 //! Invariants, cited by number:
 //!
 //! - **S1** A `Notified` is in exactly one place of the table, or in a thread's hands.
@@ -36,20 +38,39 @@
 //!   is woken.
 //! - **S4** A searcher stands for every push that woke nobody because it searched. When it stops,
 //!   it looks again (S3), or hands on: it found work, was the last searcher, and there is more.
-//! - **S5** [`Shared`] outlives every task that is bound and not complete: workers leave, and
-//!   give up their share of it, only when the owned list is closed and empty.
+//! - **S5** [`Shared`] outlives every task that is bound and not complete: workers other than
+//!   reliefs leave, and give up their share of it, only when the owned list is closed and empty.
 //! - **S6** A thread that is no worker counts itself as a visitor before it pushes a woken task
 //!   and until it has stopped touching [`Shared`]; the count is waited for before it is freed.
 //! - **S7** Guests (threads in `block_on`) run what their own thread made due, and are stolen
 //!   from; they are never woken to search, so they are not in the ledger's list. While one runs
 //!   tasks it stands for a worker: no more threads run tasks than there are workers. While one
 //!   polls its main future, which may do anything, it stands for nobody; before that, and before
-//!   it sleeps, it hands on what it leaves.
+//!   it sleeps, it hands on what it leaves. So does the monitor for one that is stuck in a task,
+//!   which stands for nobody until it runs the next: one of the two counts it out.
 //! - **S8** The monitor is awake, or no worker and no guest is, or one is about to wake it: waking
 //!   is say so, fence, look whether the monitor sleeps; its sleep is the mirror image.
-//! - **S9** A worker is awake, or sleeps in the driver, or one is about to be woken to do so. So
-//!   only workers turn the driver for long: guests come and go, and the monitor looks back.
+//! - **S9** A worker is awake and will come back to the driver, or sleeps in it, or one is about to
+//!   be woken to do so. So only workers turn the driver for long: guests come and go, and who
+//!   leaves it and will not come back (the monitor, a relief that goes, a thread that steps aside)
+//!   wakes one that sleeps beside it. For a worker that is stuck the monitor does. It takes some
+//!   milliseconds to find out; so, while somebody was stuck not long ago, whoever comes from the
+//!   driver with something to do wakes one too.
+//! - **S10** Places of reliefs are in use from the decision to start one until its core is given
+//!   back, and then their queues and slots are empty. No place above [`Reliefs::extent`] is in use.
+//!   Who raises it does so before the relief's thread starts, and so before the fence of any push
+//!   of that relief: a look that must not miss the push (S3) is behind a fence that came later,
+//!   and sees the place too.
+//! - **S11** A thread that steps aside, for a call that blocks, leaves nothing in its queue and slot,
+//!   and is no worker meanwhile: what it makes due comes from outside. Before the call somebody
+//!   else searches, is woken to search or is started to; if no relief can be had, the monitor finds
+//!   the thread stuck, and comes again.
+//! - **S12** A relief that is retired leaves when it has found nothing to do, with nothing in hand,
+//!   and wakes a sleeper, who answers for what relied on its search (S4) and for the driver (S9).
+//! - **S13** The monitor does not sleep for good while a relief is there, so that each is sent home.
 
+#[forbid(unsafe_code)]
+mod aside;
 pub(crate) mod context;
 #[forbid(unsafe_code)]
 pub(crate) mod guest;
@@ -61,9 +82,13 @@ pub(crate) mod monitor;
 pub(crate) mod park;
 mod queue;
 #[forbid(unsafe_code)]
+pub(crate) mod relief;
+#[forbid(unsafe_code)]
 mod rng;
 #[forbid(unsafe_code)]
 pub(crate) mod shutdown;
+#[forbid(unsafe_code)]
+mod watch;
 #[forbid(unsafe_code)]
 pub(crate) mod worker;
 
@@ -83,11 +108,12 @@ use idle::Idle;
 use monitor::Monitor;
 use park::Parker;
 use queue::Slot;
+use relief::Reliefs;
 pub(crate) use worker::Worker;
 
 /// What all threads of a runtime share.
 pub(crate) struct Shared {
-    /// One for every worker, then one for every guest.
+    /// One for every worker, then one for every guest, then one for every relief.
     remotes: Box<[CachePadded<Remote>]>,
     /// How many of the remotes are workers'.
     workers: usize,
@@ -97,6 +123,7 @@ pub(crate) struct Shared {
     driver: Arc<Driver>,
     /// The cores that no thread in `block_on` uses.
     guest_cores: Mutex<Vec<Core>>,
+    reliefs: Reliefs,
     monitor: Monitor,
     /// Set once, by shutdown, after the owned list was closed.
     closing: AtomicBool,
@@ -113,6 +140,8 @@ pub(crate) struct Shared {
     /// The driver's time when a worker last began to turn it or came back from it, in
     /// nanoseconds: busy workers look at it to share the turns.
     turned_at: PlainCounter,
+    /// Not 0: a thread was stuck not long ago. Written by the monitor, a hint for the others.
+    alert: PlainCounter,
 }
 
 /// What others can reach of a worker.
@@ -124,6 +153,14 @@ struct Remote {
     is_awake: AtomicBool,
     /// The id of the task that was polled last. Written by its worker, for the monitor.
     running: PlainCounter,
+    /// The system's number of the thread. Written by itself, for the monitor.
+    thread: PlainCounter,
+    /// Times that the thread stepped aside or came back: odd while it is aside (S11).
+    steps: PlainCounter,
+    /// A guest that the ledger counts as running tasks (S7).
+    is_standing: AtomicBool,
+    /// A relief that is to leave (S12).
+    is_retired: AtomicBool,
     counters: Counters,
 }
 
@@ -135,6 +172,10 @@ impl Remote {
             parker: Parker::new(),
             is_awake: AtomicBool::new(false),
             running: PlainCounter::new(0),
+            thread: PlainCounter::new(0),
+            steps: PlainCounter::new(0),
+            is_standing: AtomicBool::new(false),
+            is_retired: AtomicBool::new(false),
             counters: Counters::default(),
         }
     }
@@ -189,20 +230,23 @@ impl Shared {
         driver: Arc<Driver>,
         unobserved: UnobservedHook,
     ) -> (Arc<Self>, Vec<Core>) {
-        let mut cores: Vec<Core> = (0..workers + guests)
+        let local = workers + guests;
+        let mut cores: Vec<Core> = (0..local + limits::RELIEF_MAX)
             .map(|index| Core { index, queue: deque::Worker::new_fifo() })
             .collect();
         let remotes = cores.iter().map(|core| CachePadded::new(Remote::new(core.queue.stealer())));
         let remotes = remotes.collect();
+        let relief_cores = cores.split_off(local);
         let guest_cores = cores.split_off(workers);
         let shared = Arc::new(Self {
             remotes,
             workers,
             inject: deque::Injector::new(),
-            idle: Idle::new(workers),
-            owned: Owned::new(workers + guests + limits::FOREIGN_SHARDS),
+            idle: Idle::new(workers + limits::RELIEF_MAX),
+            owned: Owned::new(local + limits::FOREIGN_SHARDS),
             driver,
             guest_cores: Mutex::new(guest_cores),
+            reliefs: Reliefs::new(relief_cores),
             monitor: Monitor::new(),
             closing: AtomicBool::new(false),
             visitors: CachePadded::new(AtomicUsize::new(0)),
@@ -211,6 +255,7 @@ impl Shared {
             injected: PlainCounter::new(0),
             cancelled: PlainCounter::new(0),
             turned_at: PlainCounter::new(0),
+            alert: PlainCounter::new(0),
         });
         (shared, cores)
     }
@@ -224,8 +269,8 @@ impl Shared {
     {
         context::with_worker_of(self, |worker| {
             let shard = |id: lifecycle::Id| match worker {
-                Some(worker) => worker.index(),
-                None => self.remotes.len() + id.block() % limits::FOREIGN_SHARDS,
+                Some(worker) => worker.shard(),
+                None => self.reliefs.first() + id.block() % limits::FOREIGN_SHARDS,
             };
             // SAFETY: 1: `bind` below binds it to this scheduler, which S5 keeps; a task that is
             // refused completes before `self` can go. 2 and 3: by the bounds on `F`.
@@ -245,10 +290,15 @@ impl Shared {
 
     /// Queues a task for any worker and sees that one is awake.
     fn push_inject(&self, task: Notified) {
+        self.push_inject_quietly(task);
+        self.notify();
+    }
+
+    /// Queues a task for any worker. The caller tells of it.
+    fn push_inject_quietly(&self, task: Notified) {
         self.inject.push(task);
         // ORDERING: Relaxed, a plain counter.
         self.injected.fetch_add(1, Ordering::Relaxed);
-        self.notify();
     }
 
     /// Wakes a worker to search, unless one searches already or nobody sleeps (S3).
@@ -263,10 +313,11 @@ impl Shared {
         self.wake(self.idle.maybe_worker_to_wake());
     }
 
-    /// [`Shared::notify`], with no regard to guests that stand for workers. Without the fence: the
-    /// monitor, whose call this is, comes again in a tick.
-    fn notify_despite_guests(&self) {
-        self.wake(self.idle.sleeper_to_wake());
+    /// [`Shared::notify`], if there is something to take.
+    fn notify_of_work(&self) {
+        if self.has_work() {
+            self.notify();
+        }
     }
 
     #[inline]
@@ -293,7 +344,25 @@ impl Shared {
 
     /// Whether there is something that a worker could take: S3's second look.
     fn has_work(&self) -> bool {
-        !self.inject.is_empty() || self.remotes.iter().any(|remote| !remote.stealer.is_empty())
+        !self.inject.is_empty() || self.in_use().iter().any(|remote| !remote.stealer.is_empty())
+    }
+
+    /// The places that may be in use (S10).
+    #[inline]
+    fn in_use(&self) -> &[CachePadded<Remote>] {
+        &self.remotes[..self.reliefs.extent()]
+    }
+
+    /// Whether a thread was stuck not long ago, so that another may be soon.
+    #[inline]
+    fn is_alert(&self) -> bool {
+        // ORDERING: Relaxed: a hint.
+        self.alert.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn set_alert(&self, is_alert: bool) {
+        // ORDERING: Relaxed, as above.
+        self.alert.store(u64::from(is_alert), Ordering::Relaxed);
     }
 
     /// The driver.
@@ -304,8 +373,8 @@ impl Shared {
     /// The timers' shard of the current thread.
     pub(crate) fn timer_shard(&self) -> usize {
         context::with_worker_of(self, |worker| match worker {
-            Some(worker) => worker.index(),
-            None => self.remotes.len(),
+            Some(worker) => worker.shard(),
+            None => self.reliefs.first(),
         })
     }
 
@@ -319,12 +388,12 @@ impl Shared {
         &self.owned
     }
 
-    /// How many threads run tasks, guests not counted.
+    /// How many threads run tasks, guests and reliefs not counted.
     pub(crate) fn workers(&self) -> usize {
         self.workers
     }
 
-    /// What each worker, then each guest's place, did so far.
+    /// What each worker, then each place of a guest or a relief, did so far.
     pub(crate) fn counters(&self) -> impl Iterator<Item = &Counters> {
         self.remotes.iter().map(|remote| &remote.counters)
     }

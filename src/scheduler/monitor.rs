@@ -17,16 +17,23 @@ use crate::lifecycle::raw::TaskRef;
 use crate::primitive::atomic::{AtomicBool, Ordering, fence};
 use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::seeded;
-use crate::primitive::{Arc, contain_drop};
+use crate::primitive::{Arc, PlainCounter, contain_drop, deque};
 
-use super::Shared;
+use super::watch::Watch;
+use super::{Shared, bump};
 
 /// How often the monitor looks while tasks run.
-const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(3);
 
-/// Looks at an idle runtime, each after twice the time, before the monitor goes to sleep: a
-/// runtime that is idle for a moment should not pay for waking it.
-const IDLE_LOOKS: u32 = 2;
+/// How soon it looks again at a thread that may be stuck.
+const TICK_IN_DOUBT: Duration = Duration::from_millis(1);
+
+/// Looks at an idle runtime before the monitor goes to sleep: a runtime that is idle for a moment
+/// should not pay for waking it.
+const IDLE_LOOKS: u32 = 10;
+
+/// Tasks that one look moves from the queue of a thread that is stuck.
+const RESCUED_MAX: usize = 256;
 
 /// Tells of a poll that takes long. Called on the monitor's thread.
 pub(crate) type BlockedHook = std::sync::Arc<dyn Fn(&BlockedPoll<'_>) + Send + Sync>;
@@ -48,6 +55,8 @@ pub(crate) struct Monitor {
     /// The scheduler is drained: nothing is left to look after.
     is_ended: Mutex<bool>,
     changed: Condvar,
+    /// Polls that were reported.
+    blocked_polls: PlainCounter,
 }
 
 impl Monitor {
@@ -56,6 +65,7 @@ impl Monitor {
             is_asleep: AtomicBool::new(false),
             is_ended: Mutex::new(false),
             changed: Condvar::new(),
+            blocked_polls: PlainCounter::new(0),
         }
     }
 
@@ -112,9 +122,16 @@ impl Monitor {
         !*ended
     }
 
-    /// Sleeps until a worker is awake, unless `is_awake` finds one; `false` to end.
-    pub(crate) fn sleep(&self, is_awake: impl Fn() -> bool) -> bool {
+    /// Sleeps until a worker is awake, unless `is_awake` finds one, or until `deadline`, if that
+    /// says one; `false` to end.
+    pub(crate) fn sleep(
+        &self,
+        is_awake: impl Fn() -> bool,
+        deadline: impl Fn() -> Option<Instant>,
+    ) -> bool {
         let mut ended = self.is_ended.lock();
+        let early = seeded::is("monitor: it looks for reliefs before it says that it sleeps")
+            .then(&deadline);
         // ORDERING: Relaxed: the fence orders it before the look.
         self.is_asleep.store(true, Ordering::Relaxed);
         if !seeded::is("monitor: no fence before it looks who is awake") {
@@ -127,45 +144,49 @@ impl Monitor {
             // ORDERING: Relaxed: if a worker reads it too early it wakes a monitor that is awake.
             self.is_asleep.store(false, Ordering::Relaxed);
         }
-        // Ends: when a worker wakes, or the scheduler is drained.
-        // ORDERING: Relaxed: written under the lock that is held between two looks.
+        // LIVENESS (S13): behind the fence too: a relief that starts wakes up as others do, after
+        // it was counted. It is seen here, or it sees that the monitor sleeps.
+        // Model: models/monitor.rs `the_monitor_does_not_sleep_for_good_while_a_relief_is_there`.
+        let deadline = early.unwrap_or_else(deadline);
+        // Ends: when a worker wakes, at the deadline, or when the scheduler is drained.
+        // ORDERING: Relaxed, here and below: written under the lock that is held between looks.
         while !*ended && self.is_asleep.load(Ordering::Relaxed) {
-            ended = self.changed.wait(ended);
+            let Some(deadline) = deadline else {
+                ended = self.changed.wait(ended);
+                continue;
+            };
+            let (guard, timed_out) = self.changed.wait_until(ended, deadline);
+            ended = guard;
+            if timed_out {
+                self.is_asleep.store(false, Ordering::Relaxed);
+            }
         }
         !*ended
     }
-}
-
-/// What the monitor saw of one worker.
-#[derive(Clone, Copy)]
-struct Sight {
-    polls: u64,
-    /// A worker that slept in between, to fire a timer and sleep again, is in no poll.
-    parks: u64,
-    /// When these numbers were seen first.
-    since: Instant,
-    is_reported: bool,
 }
 
 /// The loop of the monitor's thread.
 ///
 /// A poll that lasts for `blocked_after` is reported to `report`; `None` reports nothing.
 pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report: &BlockedHook) {
-    let started = Instant::now();
-    let unseen = Sight { polls: u64::MAX, parks: 0, since: started, is_reported: false };
-    let mut sights = vec![unseen; shared.remotes.len()];
+    let mut watch = Watch::new(shared);
+    let mut pause = TICK;
     let mut idle_looks = 0;
     // Ends: when the scheduler is drained.
-    while shared.monitor.pause(TICK * 2_u32.pow(idle_looks)) {
+    while shared.monitor.pause(pause) {
         shared.rescue_driver();
-        for (index, sight) in sights.iter_mut().enumerate() {
-            look_at(shared, index, sight, blocked_after, report);
+        let look = watch.look(shared);
+        watch.relieve(shared, &look);
+        if let Some(limit) = blocked_after {
+            // Whatever a report does, the monitor goes on.
+            watch.report(shared, limit, |poll| contain_drop(|| shared.report(poll, report)));
         }
+        pause = if look.is_doubtful { TICK_IN_DOUBT } else { TICK };
         if shared.is_someone_awake() {
             idle_looks = 0;
         } else if idle_looks < IDLE_LOOKS {
             idle_looks += 1;
-        } else if !shared.monitor_sleep() {
+        } else if !shared.monitor_sleep(watch.retires_at()) {
             break;
         } else {
             idle_looks = 0;
@@ -173,57 +194,31 @@ pub(crate) fn run(shared: &Arc<Shared>, blocked_after: Option<Duration>, report:
     }
 }
 
-/// Looks at one worker, and helps those that wait behind its poll.
-fn look_at(
-    shared: &Shared,
-    index: usize,
-    sight: &mut Sight,
-    blocked_after: Option<Duration>,
-    report: &BlockedHook,
-) {
-    let remote = &shared.remotes[index];
-    // ORDERING: Relaxed: a sample.
-    let polls = remote.counters.polls.load(Ordering::Relaxed);
-    let parks = remote.counters.parks.load(Ordering::Relaxed);
-    if (polls, parks) != (sight.polls, sight.parks) || !remote.is_awake() {
-        *sight = Sight { polls, parks, since: Instant::now(), is_reported: false };
-        return;
-    }
-    // The same poll as a tick ago: of a task, or of a main future.
-    shared.rescue_slot(index);
-    let lasted = sight.since.elapsed();
-    if blocked_after.is_some_and(|limit| lasted >= limit) && !sight.is_reported {
-        // ORDERING: Relaxed: samples. The worker writes the id before it counts the poll, so the
-        // id belongs to this poll or to the next; if the count has not moved, to this one.
-        let running = remote.running.load(Ordering::Relaxed);
-        if remote.counters.polls.load(Ordering::Relaxed) != polls {
-            return;
-        }
-        sight.is_reported = true;
-        if let Some(task) = shared.owned.find(running) {
-            let poll = BlockedPoll { task: &task, worker: index, lasted };
-            // Whatever the report does, the monitor goes on.
-            contain_drop(|| report(&poll));
-        }
-    }
-}
-
 impl Shared {
-    /// Moves the task in a worker's slot to where the others find it.
-    pub(crate) fn rescue_slot(&self, index: usize) {
+    /// Moves what is queued behind a poll that takes long to where the others find it.
+    pub(crate) fn rescue(&self, index: usize) {
+        let remote = &self.remotes[index];
+        if !seeded::is("monitor: a guest that is stuck stands for a worker") {
+            self.stand_down(index);
+        }
         // LIVENESS: no sleeper is woken for what is in a slot, since its worker runs it next. The
         // worker may be in its poll for ever, or on its way to the slot: one of the two takes it.
         // Model: models/monitor.rs `a_task_behind_a_long_poll_runs_elsewhere`.
-        if seeded::is("monitor: it leaves the slot alone") {
-            return;
+        if !seeded::is("monitor: it leaves the slot alone") {
+            if let Some(task) = remote.slot.take() {
+                self.push_inject_quietly(task);
+            }
         }
-        if let Some(task) = self.remotes[index].slot.take() {
-            self.push_inject(task);
+        // Nor for all that is in the queue; and who never runs out of work of his own looks into
+        // the inject queue alone. Ends: with the queue, or at the limit.
+        for _ in 0..RESCUED_MAX {
+            match remote.stealer.steal() {
+                deque::Steal::Success(task) => self.push_inject_quietly(task),
+                deque::Steal::Empty => break,
+                deque::Steal::Retry => {}
+            }
         }
-        if index >= self.workers && self.has_work() {
-            // A guest that stands for a worker (S7) and does not work as one.
-            self.notify_despite_guests();
-        }
+        self.notify_of_work();
     }
 
     /// Turns the driver if it was left alone for a tick: whoever should is in a long poll.
@@ -245,26 +240,36 @@ impl Shared {
             turn.turn(Some(Duration::ZERO));
         }
         drop(turn);
-        if !seeded::is("monitor: no fence before it looks back") {
+        if !seeded::is("monitor: no look back after its turn") {
             // LIVENESS (S9): a worker that wanted to sleep in the driver meanwhile sleeps beside
-            // it, perhaps the last. It is woken, to take what is free now.
+            // it, perhaps the last that is not stuck; or the one that left it is. Who sleeps is
+            // woken, to take what is free now. See `Worker::sleep`.
             // Model: models/monitor.rs `a_worker_that_found_the_monitor_in_the_driver_comes_back`.
-            // ORDERING: SeqCst. Partner: the fence in `Worker::sleep`.
-            fence(Ordering::SeqCst);
-        }
-        let is_awake = self.remotes[..self.workers].iter().any(|remote| remote.is_awake());
-        if !is_awake && !seeded::is("monitor: no look back after its turn") {
-            self.unpark(0);
+            self.wake(self.idle.sleeper_to_wake());
         }
     }
 
-    /// [`Monitor::sleep`] while all workers and guests do.
-    pub(crate) fn monitor_sleep(&self) -> bool {
-        self.monitor.sleep(|| self.is_someone_awake())
+    /// [`Monitor::sleep`] while all workers, guests and reliefs do; not beyond `retires_at` if
+    /// there are reliefs (S13).
+    pub(crate) fn monitor_sleep(&self, retires_at: Instant) -> bool {
+        let deadline = || (self.reliefs.present() > 0).then_some(retires_at);
+        self.monitor.sleep(|| self.is_someone_awake(), deadline)
     }
 
-    /// Whether a worker or guest is awake.
+    /// Whether a worker, a guest or a relief is awake.
     fn is_someone_awake(&self) -> bool {
-        self.remotes.iter().any(|remote| remote.is_awake())
+        self.in_use().iter().any(|remote| remote.is_awake())
+    }
+
+    /// Reports a blocked poll, and counts it.
+    fn report(&self, poll: &BlockedPoll<'_>, report: &BlockedHook) {
+        bump(&self.monitor.blocked_polls);
+        report(poll);
+    }
+
+    /// Polls that were found to have lasted for as long as the runtime was told to bear.
+    pub(crate) fn blocked_polls(&self) -> u64 {
+        // ORDERING: Relaxed, a plain counter.
+        self.monitor.blocked_polls.load(Ordering::Relaxed)
     }
 }

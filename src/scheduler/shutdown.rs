@@ -18,8 +18,18 @@ use super::Shared;
 impl Shared {
     /// Step 1. Later calls find nothing left to do.
     pub(crate) fn close(&self) {
+        let is_late = seeded::is("shutdown: tasks are aborted before none binds any more");
+        if is_late {
+            self.owned.abort_all();
+        }
         self.owned.close();
-        self.owned.abort_all();
+        if !is_late {
+            self.owned.abort_all();
+        }
+        if seeded::is("shutdown: the sleepers are woken before there is something to see") {
+            self.unpark_all();
+            return self.closing.store(true, Ordering::Release);
+        }
         // ORDERING: Release. Pairs with Acquire in `is_drained`: who sees it set sees the list
         // closed, and can take its emptiness as final.
         self.closing.store(true, Ordering::Release);

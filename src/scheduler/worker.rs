@@ -3,8 +3,8 @@
 use std::cell::Cell;
 
 use crate::lifecycle::Notified;
-use crate::primitive::atomic::{Ordering, fence};
-use crate::primitive::{Arc, deque, limits, seeded};
+use crate::primitive::atomic::Ordering;
+use crate::primitive::{Arc, deque, limits, seeded, thread};
 
 use super::park::Slept;
 use super::rng::Rng;
@@ -17,6 +17,8 @@ use super::{Core, Remote, Shared, bump, context};
 pub(crate) struct Worker {
     shared: Arc<Shared>,
     core: Core,
+    /// Its shard of the owned list and of the timers. Reliefs use one of other threads'.
+    shard: usize,
     rng: Rng,
     /// This worker is counted as searching (S2).
     searching: Cell<bool>,
@@ -57,6 +59,7 @@ impl Worker {
         let looked_at = shared.driver().now();
         Self {
             rng: Rng::new(core.index as u64),
+            shard: core.index.min(shared.reliefs.first()),
             core,
             searching: Cell::new(false),
             turning: Cell::new(false),
@@ -72,10 +75,17 @@ impl Worker {
 
     /// Runs tasks until the scheduler is shut down and every task is complete.
     pub(crate) fn run(self) {
-        let _entered = context::enter(&self);
+        self.run_tasks();
+    }
+
+    /// [`Worker::run`], and until it is retired if it is a relief.
+    pub(super) fn run_tasks(&self) {
+        let _entered = context::enter(self);
         let unwinding = AbortOnUnwind;
-        self.wake_up();
-        // Ends: `park` answers `false` once the owned list is closed and empty (S5).
+        self.runs_no_task();
+        self.arrive();
+        // Ends: `park` answers `false` once the owned list is closed and empty (S5), or to a
+        // relief that is retired (S12).
         loop {
             if let Some(task) = self.next() {
                 self.execute(task);
@@ -85,8 +95,19 @@ impl Worker {
                 break;
             }
         }
-        self.remote().set_awake(false);
+        if self.is_relief() {
+            self.leave();
+        } else {
+            self.remote().set_awake(false);
+        }
         std::mem::forget(unwinding);
+    }
+
+    /// Says that this thread runs, and which it is.
+    pub(super) fn arrive(&self) {
+        // ORDERING: Relaxed: for the monitor, which asks the system only of who is awake.
+        self.remote().thread.store(thread::number(), Ordering::Relaxed);
+        self.wake_up();
     }
 
     /// Says that this thread runs (S8).
@@ -208,7 +229,7 @@ impl Worker {
     /// Looks at the other queues, each once or as long as it is contended.
     fn search(&self) -> Option<Notified> {
         self.search_again();
-        let remotes = &self.shared.remotes;
+        let remotes = self.shared.in_use();
         let start = self.rng.below(remotes.len());
         // Ends: it goes on only while some other thread takes something from a contended queue.
         loop {
@@ -252,11 +273,12 @@ impl Worker {
             shared.tell_if_drained();
             return false;
         }
+        if self.is_retired() {
+            return false;
+        }
         shared.idle.announce(self.core.index, self.searching.replace(false));
         let found = !seeded::is("idle: no second look") && shared.has_work();
-        if !found && !shared.is_drained() {
-            self.sleep();
-        }
+        let slept = if found || shared.is_drained() { Slept::Beside } else { self.sleep() };
         if shared.idle.retract(self.core.index) {
             if found && !seeded::is("idle: who finds work at the second look is no searcher") {
                 // A searcher again: whoever pushed what it found may have counted on one (S4).
@@ -270,23 +292,33 @@ impl Worker {
             self.searching.set(true);
             self.note_woken();
         }
+        if slept == Slept::InDriver && shared.is_alert() {
+            self.leave_driver_to_another();
+        }
         true
     }
 
+    /// While the runtime is alert (S9): who comes from the driver with something to do may be in
+    /// it for long.
+    #[cold]
+    fn leave_driver_to_another(&self) {
+        let is_off = self.searching.get() || !self.core.queue.is_empty();
+        if is_off && !seeded::is("worker: it leaves the driver alone in an alert") {
+            self.shared.wake(self.shared.idle.next_sleeper());
+        }
+    }
+
     /// Sleeps in the driver or beside it.
-    fn sleep(&self) {
+    fn sleep(&self) -> Slept {
         let remote = self.remote();
         bump(&remote.counters.parks);
         remote.set_awake(false);
-        if !seeded::is("monitor: no fence before a worker sleeps") {
-            // LIVENESS (S9): a worker that finds the driver taken sleeps beside it. If the
-            // monitor has it, the monitor looks, after it gave it back, whether a worker is
-            // awake, and wakes one if not. The later fence sees the other's step: the driver is
-            // free here, or this worker's sleep is seen there.
-            // Model: models/monitor.rs `a_worker_that_found_the_monitor_in_the_driver_comes_back`.
-            // ORDERING: SeqCst. Partner: the fence in `Shared::turn_for_others`.
-            fence(Ordering::SeqCst);
-        }
+        // LIVENESS (S9): a worker that finds the driver taken sleeps beside it. It is in the list
+        // of sleepers before it looks; whoever leaves the driver for good, as the monitor and a
+        // relief do, wakes one of the list after that. The later of the two who lock the list
+        // sees the other's step: the driver is free here, or this worker is found there.
+        // Models: models/monitor.rs `a_worker_that_found_the_monitor_in_the_driver_comes_back`,
+        // models/relief.rs `a_relief_that_leaves_the_driver_is_followed_by_a_sleeper`.
         self.turning.set(true);
         let slept = remote.parker.park(self.shared.driver());
         self.turning.set(false);
@@ -298,6 +330,7 @@ impl Worker {
             self.shared.turned_at.store(now, Ordering::Relaxed);
         }
         self.pace.looked_at.set(now);
+        slept
     }
 
     /// Sleeps as a guest: never in the driver (S9).
@@ -321,9 +354,9 @@ impl Worker {
         }
     }
 
-    fn stop_searching_for_good(&self) {
+    /// Is no searcher any more: nothing is queued, or the caller wakes another.
+    pub(super) fn stop_searching_for_good(&self) {
         if self.searching.replace(false) {
-            // Nothing is queued any more, so there is nothing to hand on.
             let _was_last = self.shared.idle.stop_searching();
         }
     }
@@ -353,12 +386,16 @@ impl Worker {
         }
     }
 
-    /// Gives all that is queued here to the others: this thread stops running tasks.
-    pub(super) fn hand_over_queue(&self) {
-        // Ends: nothing on this thread makes a task due any more.
+    /// Moves all that is queued here to the inject queue: this thread stops running tasks.
+    /// `true`: there was something, of which the others are to be told.
+    pub(super) fn hand_over_queue(&self) -> bool {
+        let mut has_moved = false;
+        // Ends: nothing on this thread makes a task due meanwhile.
         while let Some(task) = self.remote().slot.take().or_else(|| self.core.queue.pop()) {
-            self.shared.push_inject(task);
+            self.shared.push_inject_quietly(task);
+            has_moved = true;
         }
+        has_moved
     }
 
     /// Gives the core back.
@@ -384,7 +421,28 @@ impl Worker {
         self.remote().running.store(0, Ordering::Relaxed);
     }
 
-    fn is_guest(&self) -> bool {
-        self.core.index >= self.shared.workers
+    /// The shard of the owned list and of the timers that it uses.
+    pub(super) fn shard(&self) -> usize {
+        self.shard
+    }
+
+    /// Whether it is in the driver, or in what a waker does there.
+    pub(super) fn is_turning(&self) -> bool {
+        self.turning.get()
+    }
+
+    pub(super) fn is_guest(&self) -> bool {
+        (self.shared.workers..self.shared.reliefs.first()).contains(&self.core.index)
+    }
+
+    fn is_relief(&self) -> bool {
+        self.core.index >= self.shared.reliefs.first()
+    }
+
+    /// Whether it is a relief that is to leave.
+    fn is_retired(&self) -> bool {
+        // ORDERING: Relaxed: it was set before the token that brought this thread here; or comes
+        // with a token that will.
+        self.is_relief() && self.remote().is_retired.load(Ordering::Relaxed)
     }
 }
