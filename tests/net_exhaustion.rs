@@ -4,7 +4,9 @@ mod support;
 
 use std::env;
 use std::io::{self, BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr;
+use std::process::{self, Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -12,8 +14,8 @@ use std::time::Instant;
 use futures_lite::StreamExt;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{LIMIT, runtime, within};
-use tenter::io::{AsyncReadExt, AsyncWriteExt};
-use tenter::net::{TcpListener, TcpStream};
+use tenter::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tenter::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// Says to this program that it is the server.
 const ROLE: &str = "TENTER_TEST_EXHAUSTED_SERVER";
@@ -25,7 +27,7 @@ const ERRORS: u64 = 3;
 
 #[test]
 fn accept_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() {
-    test(
+    test::<TcpListener>(
         "accept_out_of_descriptors_recovers_without_losing_a_connection_or_spinning",
         async |listener| listener.accept().await.map(|(stream, _)| stream),
     );
@@ -33,25 +35,79 @@ fn accept_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() 
 
 #[test]
 fn incoming_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() {
-    test(
+    test::<TcpListener>(
         "incoming_out_of_descriptors_recovers_without_losing_a_connection_or_spinning",
         async |listener| listener.incoming().next().await.unwrap(),
     );
 }
 
+#[test]
+fn a_unix_accept_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() {
+    test::<UnixListener>(
+        "a_unix_accept_out_of_descriptors_recovers_without_losing_a_connection_or_spinning",
+        async |listener| listener.accept().await.map(|(stream, _)| stream),
+    );
+}
+
+#[test]
+fn a_unix_incoming_out_of_descriptors_recovers_without_losing_a_connection_or_spinning() {
+    test::<UnixListener>(
+        "a_unix_incoming_out_of_descriptors_recovers_without_losing_a_connection_or_spinning",
+        async |listener| listener.incoming().next().await.unwrap(),
+    );
+}
+
+/// A kind of listener.
+trait Listener: Sized {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static;
+
+    /// A new listener, and its address.
+    async fn bind() -> (Self, String);
+
+    async fn connect(addr: &str) -> io::Result<Self::Stream>;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn bind() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        (listener, addr)
+    }
+
+    async fn connect(addr: &str) -> io::Result<TcpStream> {
+        TcpStream::connect(addr).await
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn bind() -> (Self, String) {
+        let name = format!("tenter-exhaustion-{}", process::id());
+        let addr = SocketAddr::from_abstract_name(&name).unwrap();
+        (UnixListener::bind_addr(&addr).unwrap(), name)
+    }
+
+    async fn connect(addr: &str) -> io::Result<UnixStream> {
+        UnixStream::connect_addr(&SocketAddr::from_abstract_name(addr).unwrap()).await
+    }
+}
+
 /// The body of the test called `name`, whose server gets its connections by `accept`.
-fn test(name: &str, accept: impl AsyncFnMut(&TcpListener) -> io::Result<TcpStream>) {
+fn test<L: Listener>(name: &str, accept: impl AsyncFnMut(&L) -> io::Result<L::Stream>) {
     if env::var_os(ROLE).is_some() {
         return within(LIMIT, || runtime(2).block_on(serve(accept)));
     }
     within(LIMIT, || {
         let (mut server, mut lines) = start(name);
-        let port: u16 = lines.next_of("port").parse().unwrap();
+        let addr = lines.next_of("listens");
         let mut lines = runtime(2).block_on(async move {
             // All of them connect: what the server cannot accept waits in its backlog.
             let mut clients = Vec::new();
             for _ in 0..CLIENTS {
-                clients.push(TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+                clients.push(L::connect(&addr).await.unwrap());
             }
             let mut lines = tenter::spawn_blocking(move || {
                 lines.next_of("exhausted");
@@ -88,12 +144,12 @@ fn test(name: &str, accept: impl AsyncFnMut(&TcpListener) -> io::Result<TcpStrea
 }
 
 /// Echoes until every client has been served; reports on standard output.
-async fn serve(mut accept: impl AsyncFnMut(&TcpListener) -> io::Result<TcpStream>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn serve<L: Listener>(mut accept: impl AsyncFnMut(&L) -> io::Result<L::Stream>) {
+    let (listener, addr) = L::bind().await;
     let start = Instant::now();
     setrlimit(Resource::Nofile, Rlimit { current: Some(DESCRIPTORS), maximum: Some(DESCRIPTORS) })
         .unwrap();
-    println!("\nport {}", listener.local_addr().unwrap().port());
+    println!("\nlistens {addr}");
     let served = Arc::new(AtomicU64::new(0));
     let mut errors = 0;
     let mut tasks = Vec::new();
@@ -102,7 +158,8 @@ async fn serve(mut accept: impl AsyncFnMut(&TcpListener) -> io::Result<TcpStream
             Ok(stream) => {
                 let served = Arc::clone(&served);
                 tasks.push(tenter::spawn(async move {
-                    tenter::io::copy(&stream, &stream).await.unwrap();
+                    let (reader, writer) = tenter::io::split(stream);
+                    tenter::io::copy(reader, writer).await.unwrap();
                     served.fetch_add(1, Ordering::Relaxed);
                 }));
             }
@@ -147,6 +204,7 @@ impl Lines {
             }
         }
     }
+
     /// What else it says is the harness's; it must not find its output closed.
     fn finish(&mut self) {
         io::copy(&mut self.0, &mut io::sink()).unwrap();

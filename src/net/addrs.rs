@@ -3,8 +3,10 @@
 use std::io;
 use std::iter::FusedIterator;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::panic::Location;
 use std::vec;
 
+use crate::lifecycle::Place;
 use crate::runtime::Handle;
 
 /// Resolves `host` to socket addresses.
@@ -24,7 +26,8 @@ use crate::runtime::Handle;
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost; a look-up that has begun ends by itself.
+/// Nothing is lost. A look-up that has begun cannot be interrupted: it ends by itself, on its
+/// thread, and the end of the runtime does not wait for it.
 ///
 /// # Examples
 ///
@@ -86,9 +89,9 @@ pub(super) async fn resolve<A: ToSocketAddrs + ?Sized>(host: &A) -> io::Result<S
         Target::Many(addrs) => return Ok(SocketAddrs(Found::Many(addrs.into_iter()))),
         Target::Name(host, port) => (host, port),
     };
-    let found = Handle::current()
-        .spawn_blocking(move || std::net::ToSocketAddrs::to_socket_addrs(&(&*host, port)))
-        .await??;
+    let place = Place::named(Location::caller(), format!("look-up of {host}"));
+    let look_up = move || std::net::ToSocketAddrs::to_socket_addrs(&(&*host, port));
+    let found = Handle::current().spawn_abandonable(look_up, place).await??;
     Ok(SocketAddrs(Found::Many(found)))
 }
 

@@ -3,17 +3,14 @@
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::{fmt, io};
 
-use futures_core::Stream;
-
-use crate::driver::Direction;
 use crate::io::Async;
 
+use super::acceptor::{Acceptor, Incoming, Listener};
 use super::addrs::resolve;
-use super::backoff::Backoff;
+use super::methods::conversions;
 use super::{TcpSocket, TcpStream, ToSocketAddrs, sys};
 
 /// Connections that [`TcpListener::bind`] lets wait until somebody accepts them; the system has an
@@ -51,8 +48,7 @@ const BACKLOG: u32 = 4096;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    io: Async<std::net::TcpListener>,
-    backoff: Backoff,
+    acceptor: Acceptor<std::net::TcpListener>,
 }
 
 impl TcpListener {
@@ -105,9 +101,7 @@ impl TcpListener {
     ///
     /// Cancel safe: a connection is either returned or still in the backlog.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.backoff.wait(self.io.driver()).await;
-        let accepted = self.io.op(Direction::Read, sys::accept).await;
-        self.wrap(accepted)
+        self.acceptor.accept(sys::accept).await.map(|accepted| self.wrap(accepted))
     }
 
     /// Polls for a connection; see [`accept`](TcpListener::accept).
@@ -118,18 +112,13 @@ impl TcpListener {
     ///
     /// As [`accept`](TcpListener::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        ready!(self.backoff.poll_wait(self.io.driver(), cx));
-        let accepted = ready!(self.io.poll_op(cx, Direction::Read, sys::accept));
-        Poll::Ready(self.wrap(accepted))
+        self.acceptor
+            .poll_accept(cx, sys::accept)
+            .map(|accepted| accepted.map(|accepted| self.wrap(accepted)))
     }
 
-    fn wrap(
-        &self,
-        accepted: io::Result<(std::net::TcpStream, SocketAddr)>,
-    ) -> io::Result<(TcpStream, SocketAddr)> {
-        self.backoff.note(&accepted);
-        let (stream, peer) = accepted?;
-        Ok((TcpStream::from_nonblocking(stream, self.io.driver()), peer))
+    fn wrap(&self, (stream, peer): (std::net::TcpStream, SocketAddr)) -> (TcpStream, SocketAddr) {
+        (TcpStream::from_nonblocking(stream, self.acceptor.io().driver()), peer)
     }
 
     /// The connections as a stream, which never ends.
@@ -150,36 +139,17 @@ impl TcpListener {
     /// })?
     /// # }
     /// ```
-    pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self }
-    }
-
-    /// Takes a listener of the standard library and makes it non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// The system's, if it cannot be made non-blocking.
-    ///
-    /// # Panics
-    ///
-    /// Panics outside a runtime.
-    #[track_caller]
-    pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { io: Async::new(listener)?, backoff: Backoff::new() })
+    pub fn incoming(&self) -> Incoming<'_, TcpListener> {
+        Incoming::new(self)
     }
 
     /// Takes a listener that is non-blocking already.
     pub(super) fn from_nonblocking(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener { io: Async::new_nonblocking(listener)?, backoff: Backoff::new() })
+        Ok(TcpListener { acceptor: Acceptor::new(Async::new_nonblocking(listener)?) })
     }
 
-    /// Gives the listener back to the standard library, still non-blocking.
-    ///
-    /// # Errors
-    ///
-    /// The system's, if it cannot be taken out of the driver.
-    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        self.io.into_inner()
+    fn as_async(&self) -> &Async<std::net::TcpListener> {
+        self.acceptor.io()
     }
 
     /// The address that the listener is bound to.
@@ -188,7 +158,7 @@ impl TcpListener {
     ///
     /// The system's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.io.get_ref().local_addr()
+        self.as_async().get_ref().local_addr()
     }
 
     /// The time to live of packets, in hops (`IP_TTL`).
@@ -197,7 +167,7 @@ impl TcpListener {
     ///
     /// The system's.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.io.get_ref().ttl()
+        self.as_async().get_ref().ttl()
     }
 
     /// Sets the time to live of packets, in hops.
@@ -206,7 +176,7 @@ impl TcpListener {
     ///
     /// The system's.
     pub fn set_ttl(&self, hops: u32) -> io::Result<()> {
-        self.io.get_ref().set_ttl(hops)
+        self.as_async().get_ref().set_ttl(hops)
     }
 
     /// Takes the error that the system holds for the socket, if any.
@@ -215,57 +185,21 @@ impl TcpListener {
     ///
     /// The system's, if the option cannot be read.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.io.get_ref().take_error()
+        self.as_async().get_ref().take_error()
     }
 }
 
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.as_fd()
-    }
+conversions! {
+    TcpListener, std::net::TcpListener,
+    |io| TcpListener { acceptor: Acceptor::new(io) },
+    |listener| listener.acceptor.into_io()
 }
 
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.io.as_fd().as_raw_fd()
-    }
-}
+impl Listener for TcpListener {
+    type Stream = TcpStream;
 
-impl TryFrom<std::net::TcpListener> for TcpListener {
-    type Error = io::Error;
-
-    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        TcpListener::from_std(listener)
-    }
-}
-
-impl TryFrom<TcpListener> for OwnedFd {
-    type Error = io::Error;
-
-    fn try_from(listener: TcpListener) -> io::Result<OwnedFd> {
-        listener.into_std().map(OwnedFd::from)
-    }
-}
-
-/// The connections of a [`TcpListener`], as a stream that never ends.
-///
-/// An error is an item like any other; the stream goes on after it.
-#[derive(Clone, Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
-    listener: &'a TcpListener,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<TcpStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = ready!(self.listener.poll_accept(cx));
-        Poll::Ready(Some(accepted.map(|(stream, _peer)| stream)))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (usize::MAX, None)
+    fn poll_incoming(&self, cx: &mut Context<'_>) -> Poll<io::Result<TcpStream>> {
+        self.poll_accept(cx).map(|accepted| accepted.map(|(stream, _peer)| stream))
     }
 }
 

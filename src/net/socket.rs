@@ -8,7 +8,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::stream::connect_socket;
-use super::{TcpListener, TcpStream};
+use super::{TcpListener, TcpStream, sys};
 
 /// A TCP socket that is neither connected nor listening yet, to set options on.
 ///
@@ -65,14 +65,7 @@ impl TcpSocket {
     }
 
     fn new(domain: Domain) -> io::Result<TcpSocket> {
-        #[cfg(target_os = "linux")]
-        let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-        #[cfg(not(target_os = "linux"))]
-        let socket = {
-            let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_nonblocking(true)?;
-            socket
-        };
+        let socket = sys::nonblocking(domain, Type::STREAM, Some(Protocol::TCP))?;
         Ok(TcpSocket { socket })
     }
 
@@ -230,11 +223,11 @@ impl TcpSocket {
 }
 
 /// The kernel takes an `int`: what is beyond means its maximum.
-fn size(bytes: u32) -> usize {
+pub(super) fn size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }
 
-fn size_u32(bytes: usize) -> u32 {
+pub(super) fn size_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 

@@ -1,55 +1,61 @@
-//! The halves of a TCP stream.
+//! The halves of a stream.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::{error, fmt, io};
 
+use crate::driver::Direction;
 use crate::io::{Interest, Readable, Ready, Writable};
 use crate::primitive::Arc;
 
 use super::TcpStream;
+use super::duplex::Duplex;
 use super::forward::{forward_read, forward_write};
 
-/// The half of a [`TcpStream`] that reads, by reference; made by [`TcpStream::split`].
+/// The half of a stream that reads, by reference; made by [`TcpStream::split`] and
+/// [`UnixStream::split`](super::UnixStream::split).
 #[derive(Debug)]
-pub struct ReadHalf<'a> {
-    stream: &'a TcpStream,
+pub struct ReadHalf<'a, S: Duplex = TcpStream> {
+    stream: &'a S,
 }
 
-/// The half of a [`TcpStream`] that writes, by reference; made by [`TcpStream::split`].
+/// The half of a stream that writes, by reference; made by [`TcpStream::split`] and
+/// [`UnixStream::split`](super::UnixStream::split).
 ///
 /// Closing it shuts the write half of the connection down; dropping it does nothing.
 #[derive(Debug)]
-pub struct WriteHalf<'a> {
-    stream: &'a TcpStream,
+pub struct WriteHalf<'a, S: Duplex = TcpStream> {
+    stream: &'a S,
 }
 
-/// The half of a [`TcpStream`] that reads; made by [`TcpStream::into_split`].
+/// The half of a stream that reads; made by [`TcpStream::into_split`] and
+/// [`UnixStream::into_split`](super::UnixStream::into_split).
 #[derive(Debug)]
-pub struct OwnedReadHalf {
-    stream: Arc<TcpStream>,
+pub struct OwnedReadHalf<S: Duplex = TcpStream> {
+    stream: Arc<S>,
 }
 
-/// The half of a [`TcpStream`] that writes; made by [`TcpStream::into_split`].
+/// The half of a stream that writes; made by [`TcpStream::into_split`] and
+/// [`UnixStream::into_split`](super::UnixStream::into_split).
 ///
 /// Closing it shuts the write half of the connection down, and so does dropping it; see
 /// [`forget`](OwnedWriteHalf::forget). The descriptor is closed with the second half.
 #[derive(Debug)]
-pub struct OwnedWriteHalf {
-    stream: Arc<TcpStream>,
+pub struct OwnedWriteHalf<S: Duplex = TcpStream> {
+    stream: Arc<S>,
     shutdown_on_drop: bool,
 }
 
-pub(super) fn borrow(stream: &TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
+pub(super) fn borrow<S: Duplex>(stream: &S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
     (ReadHalf { stream }, WriteHalf { stream })
 }
 
-pub(super) fn own(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
+pub(super) fn own<S: Duplex>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
     let stream = Arc::new(stream);
     let reader = OwnedReadHalf { stream: Arc::clone(&stream) };
     (reader, OwnedWriteHalf { stream, shutdown_on_drop: true })
 }
 
-impl OwnedReadHalf {
+impl<S: Duplex> OwnedReadHalf<S> {
     /// Makes one stream of two halves again.
     ///
     /// # Errors
@@ -71,7 +77,7 @@ impl OwnedReadHalf {
     /// })?
     /// # }
     /// ```
-    pub fn reunite(self, writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, writer: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
         if !Arc::ptr_eq(&self.stream, &writer.stream) {
             return Err(ReuniteError(self, writer));
         }
@@ -83,13 +89,13 @@ impl OwnedReadHalf {
     }
 }
 
-impl OwnedWriteHalf {
+impl<S: Duplex> OwnedWriteHalf<S> {
     /// Makes one stream of two halves again; see [`OwnedReadHalf::reunite`].
     ///
     /// # Errors
     ///
     /// - [`ReuniteError`], with both halves in it, if they are not of one stream.
-    pub fn reunite(self, reader: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+    pub fn reunite(self, reader: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
         reader.reunite(self)
     }
 
@@ -99,7 +105,7 @@ impl OwnedWriteHalf {
     }
 }
 
-impl Drop for OwnedWriteHalf {
+impl<S: Duplex> Drop for OwnedWriteHalf<S> {
     fn drop(&mut self) {
         if self.shutdown_on_drop {
             // That the connection is gone already is nothing to report.
@@ -109,17 +115,17 @@ impl Drop for OwnedWriteHalf {
 }
 
 macro_rules! reading {
-    ($($generics:tt)*) => {
-        /// What both halves know and what reads; each is the method of [`TcpStream`].
-        impl $($generics)* {
+    ($type:ty) => {
+        /// What both halves know and what reads; each is the method of the stream.
+        impl<S: Duplex> $type {
             /// Waits until the stream is readable; see [`TcpStream::readable`].
-            pub fn readable(&self) -> Readable<'_, std::net::TcpStream> {
-                self.stream.readable()
+            pub fn readable(&self) -> Readable<'_, S::Std> {
+                self.stream.as_async().readable()
             }
 
             /// Waits for one direction of `interest`; see [`TcpStream::ready`].
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.stream.ready(interest).await
+                self.stream.as_async().ready(interest).await
             }
 
             /// Reads what is there, without waiting; see [`TcpStream::try_read`].
@@ -129,34 +135,45 @@ macro_rules! reading {
 
             /// Reads without taking; see [`TcpStream::peek`].
             pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-                self.stream.peek(buf).await
+                if buf.is_empty() {
+                    return Ok(0);
+                }
+                self.stream.as_async().op(Direction::Read, |stream| S::peek_now(stream, buf)).await
             }
 
             /// The address of this end.
-            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+            pub fn local_addr(&self) -> io::Result<S::Addr> {
                 self.stream.local_addr()
             }
 
             /// The address of the other end.
-            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+            pub fn peer_addr(&self) -> io::Result<S::Addr> {
                 self.stream.peer_addr()
             }
         }
+
+        impl<S: Duplex> AsRef<S> for $type {
+            fn as_ref(&self) -> &S {
+                &self.stream
+            }
+        }
+
+        forward_read!([S: Duplex] $type, this => &*this.stream);
     };
 }
 
 macro_rules! writing {
-    ($($generics:tt)*) => {
-        /// What both halves know and what writes; each is the method of [`TcpStream`].
-        impl $($generics)* {
+    ($type:ty) => {
+        /// What both halves know and what writes; each is the method of the stream.
+        impl<S: Duplex> $type {
             /// Waits until the stream is writable; see [`TcpStream::writable`].
-            pub fn writable(&self) -> Writable<'_, std::net::TcpStream> {
-                self.stream.writable()
+            pub fn writable(&self) -> Writable<'_, S::Std> {
+                self.stream.as_async().writable()
             }
 
             /// Waits for one direction of `interest`; see [`TcpStream::ready`].
             pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-                self.stream.ready(interest).await
+                self.stream.as_async().ready(interest).await
             }
 
             /// Writes what there is room for, without waiting; see [`TcpStream::try_write`].
@@ -165,69 +182,52 @@ macro_rules! writing {
             }
 
             /// The address of this end.
-            pub fn local_addr(&self) -> io::Result<SocketAddr> {
+            pub fn local_addr(&self) -> io::Result<S::Addr> {
                 self.stream.local_addr()
             }
 
             /// The address of the other end.
-            pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+            pub fn peer_addr(&self) -> io::Result<S::Addr> {
                 self.stream.peer_addr()
             }
         }
+
+        impl<S: Duplex> AsRef<S> for $type {
+            fn as_ref(&self) -> &S {
+                &self.stream
+            }
+        }
+
+        forward_write!([S: Duplex] $type, this => &*this.stream);
     };
 }
 
-reading!(OwnedReadHalf);
-reading!(ReadHalf<'_>);
-writing!(OwnedWriteHalf);
-writing!(WriteHalf<'_>);
-
-forward_read!(OwnedReadHalf, this => &this.stream);
-forward_read!(ReadHalf<'_>, this => this.stream);
-forward_write!(OwnedWriteHalf, this => &this.stream);
-forward_write!(WriteHalf<'_>, this => this.stream);
-
-impl AsRef<TcpStream> for OwnedReadHalf {
-    fn as_ref(&self) -> &TcpStream {
-        &self.stream
-    }
-}
-
-impl AsRef<TcpStream> for OwnedWriteHalf {
-    fn as_ref(&self) -> &TcpStream {
-        &self.stream
-    }
-}
-
-impl AsRef<TcpStream> for ReadHalf<'_> {
-    fn as_ref(&self) -> &TcpStream {
-        self.stream
-    }
-}
-
-impl AsRef<TcpStream> for WriteHalf<'_> {
-    fn as_ref(&self) -> &TcpStream {
-        self.stream
-    }
-}
+reading!(OwnedReadHalf<S>);
+reading!(ReadHalf<'_, S>);
+writing!(OwnedWriteHalf<S>);
+writing!(WriteHalf<'_, S>);
 
 /// The halves given to `reunite` are not of one stream; here they are back.
 #[derive(Debug)]
-pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+pub struct ReuniteError<S: Duplex = TcpStream>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
 
-impl fmt::Display for ReuniteError {
+impl<S: Duplex> fmt::Display for ReuniteError<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the halves are not of one stream")
     }
 }
 
-impl error::Error for ReuniteError {}
+impl<S: Duplex> error::Error for ReuniteError<S> {}
 
 const _: () = {
+    use super::UnixStream;
+
     const fn assert<T: Send + Sync + Unpin + fmt::Debug>() {}
     assert::<ReadHalf<'static>>();
     assert::<WriteHalf<'static>>();
     assert::<OwnedReadHalf>();
     assert::<OwnedWriteHalf>();
     assert::<ReuniteError>();
+    assert::<OwnedReadHalf<UnixStream>>();
+    assert::<OwnedWriteHalf<UnixStream>>();
 };

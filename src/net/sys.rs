@@ -2,6 +2,9 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net as unix;
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Accepts one connection, non-blocking and closed on `exec`, in one system call.
 #[cfg(target_os = "linux")]
@@ -23,6 +26,68 @@ pub(super) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
     let (stream, peer) = listener.accept()?;
     stream.set_nonblocking(true)?;
     Ok((stream, peer))
+}
+
+/// Accepts one connection, non-blocking and closed on `exec`, in one system call, or in two if the
+/// peer has a name.
+#[cfg(target_os = "linux")]
+pub(super) fn accept_unix(
+    listener: &unix::UnixListener,
+) -> io::Result<(unix::UnixStream, unix::SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+
+    let (fd, peer) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let stream = unix::UnixStream::from(fd);
+    // Few have a name, and so few pay for a second call.
+    let peer = match super::unix::is_unnamed(peer.as_ref()) {
+        true => super::unix::unnamed()?,
+        false => stream.peer_addr()?,
+    };
+    Ok((stream, peer))
+}
+
+/// Accepts one connection, non-blocking and closed on `exec`.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn accept_unix(
+    listener: &unix::UnixListener,
+) -> io::Result<(unix::UnixStream, unix::SocketAddr)> {
+    let (stream, peer) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, peer))
+}
+
+/// Makes a Unix stream socket, non-blocking and closed on `exec`.
+pub(super) fn unix_stream() -> io::Result<Socket> {
+    nonblocking(Domain::UNIX, Type::STREAM, None)
+}
+
+/// Makes a socket, non-blocking and closed on `exec`.
+pub(super) fn nonblocking(
+    domain: Domain,
+    kind: Type,
+    protocol: Option<Protocol>,
+) -> io::Result<Socket> {
+    #[cfg(target_os = "linux")]
+    return Socket::new(domain, kind.nonblocking(), protocol);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let socket = Socket::new(domain, kind, protocol)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
+}
+
+/// Reads without taking, and without waiting.
+#[cfg(target_os = "linux")]
+pub(super) fn peek_unix(stream: &unix::UnixStream, buf: &mut [u8]) -> io::Result<usize> {
+    let (_, len) = rustix::net::recv(stream, buf, rustix::net::RecvFlags::PEEK)?;
+    Ok(len)
+}
+
+/// Neither the standard library nor `socket2` can do this without unsafe code.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn peek_unix(_stream: &unix::UnixStream, _buf: &mut [u8]) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Whether `error` of a `connect` says that the attempt goes on in the background.

@@ -1,0 +1,7 @@
+//! UDP.
+
+mod batch;
+mod options;
+mod socket;
+
+pub use socket::UdpSocket;
