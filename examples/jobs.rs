@@ -16,7 +16,6 @@ mod progress;
 
 use std::error::Error;
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -25,9 +24,8 @@ use futures_lite::future;
 use output::Output;
 use picture::{Picture, Tile};
 use progress::Progress;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use tenter::io::{Async, AsyncReadExt};
 use tenter::jobs::ProcessPool;
+use tenter::signal::unix::{SignalKind, signal};
 use tenter::time::sleep;
 
 /// Renders one tile, a byte for each pixel.
@@ -116,17 +114,17 @@ async fn png(pool: &ProcessPool, picture: Picture) -> Result<Vec<u8>, Failure> {
 
 /// Fails when SIGINT, which is Ctrl-C, or SIGTERM arrives; they are caught from this call on.
 fn stop_signal<T>() -> io::Result<impl Future<Output = Result<T, Failure>>> {
-    let signal = |signal, name| {
-        let (receiver, sender) = UnixStream::pair()?;
-        signal_hook::low_level::pipe::register(signal, sender)?;
-        let mut receiver = Async::new(receiver)?;
+    let stopped_by = |kind: SignalKind, name| {
+        let mut signal = signal(kind)?;
         io::Result::Ok(async move {
-            receiver.read(&mut [0]).await?;
+            signal.recv().await;
             // The status that a shell gives to what a signal has ended.
-            Err(Failure::new(128 + signal as u8, format!("stopped by {name}")))
+            let status = 128 + kind.as_raw_value() as u8;
+            Err(Failure::new(status, format!("stopped by {name}")))
         })
     };
-    let (interrupt, terminate) = (signal(SIGINT, "SIGINT")?, signal(SIGTERM, "SIGTERM")?);
+    let interrupt = stopped_by(SignalKind::interrupt(), "SIGINT")?;
+    let terminate = stopped_by(SignalKind::terminate(), "SIGTERM")?;
     Ok(future::or(interrupt, terminate))
 }
 

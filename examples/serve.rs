@@ -18,7 +18,6 @@ mod page;
 
 use std::convert::Infallible;
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,10 +31,9 @@ use hyper::http::request;
 use hyper::{Method, StatusCode};
 use page::{Response, text};
 use rustix::process::{Resource, Rlimit};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use tenter::io::{Async, AsyncReadExt};
 use tenter::jobs::ProcessPool;
 use tenter::net::TcpListener;
+use tenter::signal::unix::{Signal, SignalKind, signal};
 use tenter::time::sleep;
 
 /// Bounds of what a page may be asked for.
@@ -115,7 +113,7 @@ fn raise_descriptor_limit() {
 
 /// Serves until Ctrl-C, then until the requests at hand are answered.
 async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
-    let mut signals = signals()?;
+    let mut stop_signals = stop_signals()?;
     let pool = jobs::pool().map_err(io::Error::other)?;
     let listener = TcpListener::bind(args.address).await?;
     say(&format!("listening on http://{}", listener.local_addr()?));
@@ -142,7 +140,7 @@ async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
             }
         }
     };
-    future::or(accepting, interrupted(&mut signals)).await?;
+    future::or(accepting, interrupted(&mut stop_signals)).await;
 
     say(&format!("stopping: {} connections are open", open.sender_count() - 1));
     drop(listener);
@@ -155,7 +153,7 @@ async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
         false
     };
     let again = async {
-        let _ = interrupted(&mut signals).await;
+        interrupted(&mut stop_signals).await;
         false
     };
     let in_order = future::or(closed, future::or(again, late)).await;
@@ -167,17 +165,13 @@ async fn serve(args: &Args, folder: Option<Arc<Folder>>) -> io::Result<()> {
     }
 }
 
-/// Makes a stream that is readable after SIGINT or SIGTERM.
-fn signals() -> io::Result<Async<UnixStream>> {
-    let (receiver, sender) = UnixStream::pair()?;
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
-    }
-    Async::new(receiver)
+/// Listens for what asks the server to stop: Ctrl-C, and `kill`.
+fn stop_signals() -> io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?])
 }
 
-async fn interrupted(signals: &mut Async<UnixStream>) -> io::Result<()> {
-    signals.read(&mut [0]).await.map(drop)
+async fn interrupted([interrupt, terminate]: &mut [Signal; 2]) {
+    future::or(interrupt.recv(), terminate.recv()).await;
 }
 
 /// Finds the page and makes it.
