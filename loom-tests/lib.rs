@@ -20,6 +20,8 @@
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 // Parts of the scheduler are compiled twice: in the whole, and for models smaller than that.
 #![allow(clippy::duplicate_mod)]
+// Some stand-ins have no fields.
+#![allow(clippy::default_constructed_unit_structs)]
 // Some limits are one here.
 #![allow(clippy::modulo_one)]
 
@@ -44,6 +46,44 @@ mod jobs {
     mod metrics;
 
     pub(crate) use metrics::Counts;
+}
+
+/// The part of child processes that knows no processes.
+#[path = "."]
+mod process {
+    #[path = "../src/process/life.rs"]
+    pub(crate) mod life;
+    #[path = "../src/process/orphans.rs"]
+    pub(crate) mod orphans;
+}
+
+/// The part of signals that knows no system.
+#[path = "."]
+mod signal {
+    #[path = "../src/signal/line.rs"]
+    pub(crate) mod line;
+}
+
+/// The part of structured concurrency that knows no runtime.
+#[path = "."]
+mod task {
+    #[path = "."]
+    pub(crate) mod group {
+        #[path = "../src/task/group/child.rs"]
+        pub(crate) mod child;
+        #[path = "../src/task/group/context.rs"]
+        pub(crate) mod context;
+        #[path = "../src/task/group/error.rs"]
+        pub(crate) mod error;
+        #[path = "../src/task/group/inner.rs"]
+        pub(crate) mod inner;
+        #[path = "../src/task/group/ledger.rs"]
+        pub(crate) mod ledger;
+        #[path = "../src/task/group/scope.rs"]
+        pub(crate) mod scope;
+
+        pub(crate) use crate::models::group::outside;
+    }
 }
 
 mod models;

@@ -1,7 +1,9 @@
 //! A multi-threaded work-stealing async runtime.
 //!
 //! `tenter` runs futures on a few worker threads that steal from each other, with a driver for
-//! sockets and timers, and a pool of threads for work that may block.
+//! sockets and timers, a pool of threads for work that may block, and one of processes for work
+//! that computes. On it stands what asyncio's users expect: groups of tasks that end together,
+//! files, child processes, signals, and reports of failures that nobody looked at.
 //!
 //! ```
 //! use std::time::Duration;
@@ -26,8 +28,14 @@
 //! |---|---|
 //! | start a runtime | [`run`], [`Runtime`], [`Builder`], `#[tenter::main]` |
 //! | spawn tasks, wait for them, cancel them | [`spawn`], [`JoinHandle`], [`task`] |
-//! | call what blocks | [`spawn_blocking`] |
-//! | speak TCP, drive any descriptor | [`net`], [`io`] |
+//! | run tasks that end together, or several futures at once | [`task_group`], [`gather`], [`select!`], [`join!`] |
+//! | cancel many things at once | [`CancelToken`], [`time::timeout()`] |
+//! | hear of failures that nobody awaits | [`Builder::on_unobserved`], [`task::spawn_detached`] |
+//! | call what blocks | [`spawn_blocking`], [`task::block_in_place`] |
+//! | speak TCP, UDP, over Unix sockets; drive any descriptor | [`net`], [`io`] |
+//! | read and write files | [`fs`] |
+//! | run programs, hear of signals | `process`, `signal` |
+//! | let tasks share and talk | [`sync`] |
 //! | wait for time to pass | [`time`] |
 //! | run CPU work in other processes, and stop it | `jobs`, `#[tenter::job]` |
 //! | see what goes on | [`Handle::metrics`], [`Handle::tasks`] |
@@ -37,7 +45,8 @@
 //! A room imports only from those below it.
 //!
 //! ```text
-//!   net fs process signal io time task jobs  4  what users await
+//!   net  fs  process  signal  jobs
+//!        io  time  task  sync            4  what users await
 //!             runtime                    3  the parts made into one thing
 //!     scheduler      blocking            2  many tasks on few threads; work that may block
 //!      driver        lifecycle           1  the world outside; one task, spawn to join
@@ -89,10 +98,10 @@ pub mod fs;
 pub mod io;
 #[cfg(all(feature = "jobs", target_os = "linux"))]
 pub mod jobs;
-#[forbid(unsafe_code)]
 pub mod net;
-#[forbid(unsafe_code)]
+#[cfg(target_os = "linux")]
 pub mod process;
+#[cfg(target_os = "linux")]
 pub mod signal;
 #[forbid(unsafe_code)]
 pub mod sync;
@@ -101,8 +110,16 @@ pub mod task;
 #[forbid(unsafe_code)]
 pub mod time;
 
-pub use runtime::{Builder, Handle, Runtime, run, spawn, spawn_blocking, yield_now};
-pub use task::{AbortHandle, JoinError, JoinHandle};
+#[forbid(unsafe_code)]
+mod macros;
+
+#[doc(hidden)]
+pub use macros::support as __support;
+pub use runtime::{
+    Builder, Handle, Runtime, block_in_place, run, spawn, spawn_blocking, spawn_detached, yield_now,
+};
+pub use task::{AbortHandle, JoinError, JoinHandle, TaskGroup, task_group};
+pub use task::{CancelToken, JoinSet, as_completed, gather, shield, try_gather};
 #[cfg(all(feature = "jobs", target_os = "linux"))]
 pub use tenter_macros::{job, job_init};
 #[cfg(feature = "macros")]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each room with its level: a room imports only from lower ones.
-const LEVELS: [(&str, u32); 16] = [
+const LEVELS: [(&str, u32); 17] = [
     ("primitive", 0),
     ("lifecycle", 1),
     ("driver", 1),
@@ -21,6 +21,7 @@ const LEVELS: [(&str, u32); 16] = [
     ("process", 4),
     ("signal", 4),
     ("jobs", 4),
+    ("macros", 4),
     ("lib", 5),
 ];
 

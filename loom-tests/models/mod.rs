@@ -1,7 +1,9 @@
 //! One file a room; a model is named by what it promises.
 
 mod blocking;
+mod children;
 mod controls;
+pub(crate) mod group;
 mod jobs;
 mod jobs_mock;
 mod jobs_walk;
@@ -10,7 +12,10 @@ mod jobs_workers;
 mod join;
 mod monitor;
 mod owned;
+mod relief;
 mod scheduler;
+mod shutdown;
+mod signals;
 mod source;
 mod support;
 mod task;
@@ -32,4 +37,20 @@ mod parts {
     mod park_models;
     #[path = "queue.rs"]
     mod queue_models;
+}
+
+/// The parts of structured concurrency that need no runtime.
+#[path = "."]
+mod sets {
+    #[path = "../../src/task/inbox.rs"]
+    mod inbox;
+    #[path = "../../src/task/members.rs"]
+    mod members;
+    #[path = "../../src/task/token.rs"]
+    mod token;
+
+    #[path = "join_set.rs"]
+    mod join_set_models;
+    #[path = "token.rs"]
+    mod token_models;
 }

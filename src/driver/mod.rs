@@ -191,6 +191,9 @@ impl Driver {
         for shard in &self.shards {
             shard.close(&mut wakers);
         }
+        if seeded::is("driver: its end wakes nobody") {
+            wakers.clear();
+        }
         wake_all(&mut wakers);
         self.wake();
     }

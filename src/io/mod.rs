@@ -33,6 +33,9 @@
 #[forbid(unsafe_code)]
 mod copy;
 mod descriptor;
+mod fd;
+#[forbid(unsafe_code)]
+mod hop;
 #[forbid(unsafe_code)]
 mod interest;
 #[forbid(unsafe_code)]
@@ -41,16 +44,27 @@ mod level;
 mod readiness;
 mod safe;
 #[forbid(unsafe_code)]
+mod stdin;
+#[forbid(unsafe_code)]
+mod stdout;
+#[forbid(unsafe_code)]
 mod streams;
+#[forbid(unsafe_code)]
+mod writes;
 
 pub use copy::{copy, copy_bidirectional};
 pub use descriptor::Async;
+pub(crate) use fd::{close, is_append};
 pub use futures_lite::io::{
     AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite,
     AsyncWriteExt, BufReader, BufWriter, Cursor, Empty, ReadHalf, Repeat, Sink, WriteHalf, empty,
     repeat, sink, split,
 };
+pub(crate) use hop::{Exit, Hop};
 pub use interest::{Interest, Ready};
 pub use readiness::{Readable, Writable};
 pub use safe::IoSafe;
 pub use std::io::{Error, ErrorKind, Result, SeekFrom};
+pub use stdin::{Stdin, stdin};
+pub use stdout::{Stderr, Stdout, stderr, stdout};
+pub(crate) use writes::{Writes, Written, total, uninterrupted};

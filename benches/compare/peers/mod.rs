@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) mod floor;
@@ -114,4 +115,14 @@ pub(crate) trait Peer: Sized + 'static {
         stream: &mut Self::Stream,
         bytes: &[u8],
     ) -> impl Future<Output = io::Result<()>> + Send;
+
+    fn read_file(path: &Path) -> impl Future<Output = io::Result<Vec<u8>>> + Send;
+
+    /// Opens a file and reads it to its end, `buffer` by `buffer`; returns its length.
+    fn read_in_pieces(
+        path: &Path,
+        buffer: &mut [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
+    fn copy_file(from: &Path, to: &Path) -> impl Future<Output = io::Result<u64>> + Send;
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -105,5 +106,29 @@ impl Peer for Smol {
 
     async fn write_all(stream: &mut Self::Stream, bytes: &[u8]) -> io::Result<()> {
         stream.write_all(bytes).await
+    }
+
+    // What `async-fs` does.
+    async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+        let path = path.to_owned();
+        blocking::unblock(move || std::fs::read(path)).await
+    }
+
+    async fn read_in_pieces(path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+        let path = path.to_owned();
+        let file = blocking::unblock(move || std::fs::File::open(path)).await?;
+        let mut file = blocking::Unblock::new(file);
+        let mut read = 0;
+        loop {
+            match file.read(buffer).await? {
+                0 => return Ok(read),
+                len => read += len,
+            }
+        }
+    }
+
+    async fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        blocking::unblock(move || std::fs::copy(from, to)).await
     }
 }

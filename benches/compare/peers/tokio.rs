@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -107,6 +108,25 @@ impl Peer for Tokio {
 
     async fn write_all(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<()> {
         stream.write_all(bytes).await
+    }
+
+    async fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+        tokio::fs::read(path).await
+    }
+
+    async fn read_in_pieces(path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut file = tokio::fs::File::open(path).await?;
+        let mut read = 0;
+        loop {
+            match file.read(buffer).await? {
+                0 => return Ok(read),
+                len => read += len,
+            }
+        }
+    }
+
+    async fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {
+        tokio::fs::copy(from, to).await
     }
 }
 

@@ -9,6 +9,7 @@ use crate::peers::{Peer, Runtime, Smol, Tenter, Tokio, floor};
 use crate::sample::{Metric, Sample};
 
 pub(crate) mod blocking;
+pub(crate) mod files;
 mod jobs;
 pub(crate) mod memory;
 pub(crate) mod tasks;
@@ -179,6 +180,14 @@ pub(crate) const ROWS: &[Row] = rows! {
     "tail_with_offenders" Kind::Server(Service::AllOffenders, 64), [20_000, 6_400],
         P99Ns Ratio(10.0), P50Ns Open,
         "the same while as many tasks as there are workers block theirs";
+    "file_read_4k" Kind::Warm, [40_000, 8_000], CpuNs Ratio(1.5),
+        "a file of 4 KiB is read whole, one after another";
+    "file_read_1m" Kind::Warm, [2_000, 400], CpuNs Ratio(1.0),
+        "the same, of 1 MiB";
+    "file_pieces" Kind::Warm, [800, 160], CpuNs Ratio(3.0),
+        "a file of 1 MiB is opened and read 8 KiB at a time";
+    "file_copy_1g" Kind::Warm, [1_024, 64], CpuNs Ratio(1.0),
+        "MiB of a file that is copied (1 GiB, or 64 MiB)";
     "idle_cpu" Kind::Fresh, [1_000, 200], CpuNs Zero,
         "second of a runtime idle for half a second, with 1,000 parked tasks and a timer";
     "bytes_per_task" Kind::Fresh, [1_000_000, 250_000], Bytes Ratio(2.6),
@@ -276,6 +285,10 @@ fn body<P: Peer>(name: &str) -> Option<Body<P>> {
         "timers_cancel" => timers::cancel::<P>,
         "blocking_noop" => blocking::noop::<P>,
         "wake_latency" => blocking::wake_latency::<P>,
+        "file_read_4k" => files::read_4k::<P>,
+        "file_read_1m" => files::read_1m::<P>,
+        "file_pieces" => files::pieces::<P>,
+        "file_copy_1g" => files::copy::<P>,
         "idle_cpu" => memory::idle_cpu::<P>,
         "bytes_per_task" => memory::bytes_per_task::<P>,
         _ => return None,

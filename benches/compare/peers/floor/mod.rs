@@ -7,6 +7,7 @@
 use crate::rows::Outcome;
 
 mod deque;
+mod files;
 mod tasks;
 pub(crate) mod tcp;
 mod threads;
@@ -25,6 +26,10 @@ pub(crate) fn body(name: &str) -> Option<fn(usize) -> Outcome> {
         "timers_cancel" => timers::cancel,
         "blocking_noop" => threads::blocking_noop,
         "wake_latency" => threads::wake_latency,
+        "file_read_4k" => files::read_4k,
+        "file_read_1m" => files::read_1m,
+        "file_pieces" => files::pieces,
+        "file_copy_1g" => files::copy,
         "bytes_per_task" => tasks::bytes_per_task,
         _ => return None,
     })
