@@ -37,12 +37,19 @@ fn block_all(runtime: &Runtime, workers: usize) -> Gate {
 
 /// Runs `body` with runtimes whose workers are all blocked.
 fn while_blocked(body: impl Fn(&Runtime)) {
+    while_blocked_and_after(|runtime, gate| {
+        body(runtime);
+        gate.open();
+    });
+}
+
+/// The same; `body` opens the gate.
+fn while_blocked_and_after(body: impl Fn(&Runtime, &Gate)) {
     within(LIMIT, || {
         for workers in WORKERS {
             let runtime = support::runtime(workers);
             let gate = block_all(&runtime, workers);
-            body(&runtime);
-            gate.open();
+            body(&runtime, &gate);
         }
     });
 }
@@ -234,6 +241,53 @@ fn there_is_a_bound_to_reliefs_and_all_leave() {
         support::wait_until(|| task.is_finished());
         assert!((1..=RELIEFS_MAX).contains(&metrics().relief_workers()));
         gate.open();
+    });
+}
+
+#[test]
+fn reliefs_leave_though_there_is_always_something_to_do() {
+    while_blocked_and_after(|runtime, gate| {
+        let goes_on = Arc::new(AtomicBool::new(true));
+        let busy: Vec<_> = (0..64)
+            .map(|_| {
+                let goes_on = Arc::clone(&goes_on);
+                runtime.spawn(async move {
+                    while goes_on.load(Ordering::Relaxed) {
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        let metrics = || runtime.handle().metrics();
+        support::wait_until(|| metrics().relief_workers() > 0);
+        gate.open();
+        support::wait_until(|| metrics().relief_workers() == 0);
+        goes_on.store(false, Ordering::Relaxed);
+        support::wait_until(|| busy.iter().all(tenter::JoinHandle::is_finished));
+    });
+}
+
+#[test]
+fn a_lock_around_block_on_in_a_closure_is_not_waited_for_by_its_own_thread() {
+    within(LIMIT, || {
+        for workers in WORKERS {
+            let runtime = support::runtime(workers);
+            let lock = Arc::new(std::sync::Mutex::new(0));
+            let (handle, held) = (runtime.handle().clone(), Arc::clone(&lock));
+            let closure = runtime.spawn_blocking(move || {
+                for _ in 0..50 {
+                    let mut count = held.lock().unwrap();
+                    *count += 1;
+                    handle.block_on(time::sleep(Duration::from_micros(50)));
+                }
+            });
+            for _ in 0..200 {
+                let lock = Arc::clone(&lock);
+                runtime.spawn(async move { *lock.lock().unwrap() += 1 }).detach();
+            }
+            support::wait_until(|| closure.is_finished());
+            support::wait_until(|| *lock.lock().unwrap() == 250);
+        }
     });
 }
 

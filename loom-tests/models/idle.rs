@@ -200,3 +200,32 @@ model! {
         "idle: no fence after a guest stops",
         "idle: no fence after a push"
 }
+
+model! {
+    /// S7: the monitor finds it stuck.
+    fn a_push_that_relies_on_a_guest_is_handed_on_when_it_is_stuck() {
+        let ledger = Ledger::new(1);
+        ledger.idle.announce(0, false);
+        ledger.idle.start_guest();
+        let other = Arc::clone(&ledger);
+        let worker = spawn(move || {
+            other.wait_for_token(0);
+            assert!(!other.idle.retract(0), "who woke it took it off the list");
+            other.search_and_sleep(0, true)
+        });
+        let other = Arc::clone(&ledger);
+        let monitor = spawn(move || {
+            other.idle.excuse_guest();
+            if !other.inject.is_empty() {
+                other.notify();
+            }
+        });
+        ledger.schedule(1);
+        assert_eq!(worker.join().unwrap(), 1);
+        monitor.join().unwrap();
+    }
+    catches
+        "idle: no fence after a guest is excused",
+        "idle: a guest that is stuck stands for a worker",
+        "idle: no fence after a push"
+}

@@ -287,6 +287,33 @@ model! {
 }
 
 model! {
+    /// S9: the one that comes from the driver blocks without a word.
+    #[preemptions = 1]
+    fn in_an_alert_who_leaves_the_driver_leaves_somebody_in_it() {
+        let runtime = Runtime::asleep(2, 0);
+        loom::stop_exploring();
+        runtime.shared.set_alert(true);
+        let (first, second) = (Endpoint::new(), Endpoint::new());
+        let done = Signal::new();
+        let given = Arc::clone(&done);
+        let stuck = read(&runtime, first, move || done.wait());
+        let other = read(&runtime, second, move || given.give());
+        while !(first.is_registered() && second.is_registered()) {
+            thread::yield_now();
+        }
+        // Each worker runs until it sleeps.
+        thread::yield_now();
+        loom::explore();
+        first.arrive(1);
+        second.arrive(1);
+        block_on(other).unwrap();
+        block_on(stuck).unwrap();
+        runtime.end_quietly();
+    }
+    catches "worker: it leaves the driver alone in an alert"
+}
+
+model! {
     #[preemptions = 1]
     fn a_relief_that_starts_as_the_scheduler_closes_leaves() {
         let relieved = Relieved::asleep(1, 0);
@@ -314,16 +341,15 @@ model! {
 }
 
 model! {
-    /// S7: what comes while it is in its task is for the worker, who sleeps.
+    /// S7: the worker, who sleeps, is woken though a guest runs tasks.
     #[preemptions = 2]
-    fn a_guest_that_is_stuck_stands_for_nobody() {
+    fn what_is_injected_while_a_guest_is_stuck_is_the_workers() {
         let runtime = Runtime::asleep(1, 1);
         let (begun, done) = (Signal::new(), Signal::new());
         let (shared, begins, given) =
             (Arc::clone(&runtime.shared), Arc::clone(&begun), Arc::clone(&done));
         let monitor = spawn(move || {
             begun.wait();
-            shared.rescue(1);
             spawn_on(&shared, async move { given.give() }).detach();
         });
         let shared = Arc::clone(&runtime.shared);
@@ -338,25 +364,5 @@ model! {
         monitor.join().unwrap();
         runtime.end_quietly();
     }
-    catches "monitor: a guest that is stuck stands for a worker"
-}
-
-model! {
-    /// S7: the monitor finds it stuck as it comes to the end.
-    #[preemptions = 2]
-    fn a_guest_is_counted_out_once() {
-        let runtime = Runtime::asleep(1, 1);
-        let (shared, begun) = (Arc::clone(&runtime.shared), Signal::new());
-        let begins = Arc::clone(&begun);
-        let monitor = spawn(move || {
-            begun.wait();
-            shared.rescue(1);
-        });
-        let shared = Arc::clone(&runtime.shared);
-        let main = async move { spawn_on(&shared, async move { begins.give() }).await.unwrap() };
-        guest::block_on(&runtime.shared, main, || ());
-        monitor.join().unwrap();
-        runtime.end_quietly();
-    }
-    catches "guest: it looks whether it stands, then says no"
+    catches "scheduler: a guest stands for a worker for what is injected"
 }

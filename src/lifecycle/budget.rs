@@ -83,6 +83,20 @@ pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
 /// # Cancel safety
 ///
 /// Cancel safe: nothing is lost but the unit.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let mut sum = 0;
+/// for number in 1..=10_000 {
+///     sum += number;
+///     // Others have their turn from time to time.
+///     tenter::task::consume_budget().await;
+/// }
+/// assert_eq!(sum, 50_005_000);
+/// # }).unwrap();
+/// ```
 pub async fn consume_budget() {
     poll_fn(|cx| poll_spend(cx).map(|charge| charge.made_progress())).await;
 }

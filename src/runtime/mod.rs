@@ -93,9 +93,15 @@ impl Runtime {
 
     /// Runs `future` to its end on this thread, which is a worker meanwhile.
     ///
-    /// While the future waits, the thread runs tasks that were spawned or woken on it. Any number
-    /// of threads may be in `block_on` of one runtime; from the fifth on they run their futures
-    /// alone, and what these spawn goes to the workers.
+    /// While the future waits, the thread runs the tasks that it spawned or woke itself: a request
+    /// to a task and its answer so stay on one thread. Others' tasks it leaves to the workers, and
+    /// all of them if tasks blocked their threads lately. Any number of threads may be in `block_on`
+    /// of one runtime; from the fifth on, and inside a task, a closure or the scope of a task local,
+    /// they run their future alone, and what it spawns goes to the workers.
+    ///
+    /// So a task that the future spawned, and that blocks its thread, may hold up the future, which
+    /// no relief worker can take over: what must not wait is better off in a task of its own. A lock
+    /// of `std` that is held around this call must not be one that the future's tasks take.
     ///
     /// # Panics
     ///

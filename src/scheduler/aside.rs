@@ -23,8 +23,9 @@ impl Worker {
         let has_moved = !seeded::is("aside: what is queued stays behind") && self.hand_over_queue();
         if self.is_guest() {
             // It sits in no driver, and the workers are all there.
-            if shared.stand_down(self.index()) || has_moved {
-                shared.notify_of_work();
+            shared.idle.excuse_guest();
+            if has_moved {
+                shared.notify_of_injected();
             }
         } else {
             shared.reliefs.note_aside(true);
@@ -39,7 +40,9 @@ impl Worker {
         bump(&remote.steps);
         // ORDERING: Relaxed: a sample for the monitor.
         remote.running.store(running, Ordering::Relaxed);
-        if !self.is_guest() {
+        if self.is_guest() {
+            self.shared().idle.excuse_ends();
+        } else {
             self.shared().reliefs.note_aside(false);
         }
     }

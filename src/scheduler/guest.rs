@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::lifecycle;
 use crate::lifecycle::context::{enter_main, holds_locals};
 use crate::primitive::atomic::{AtomicBool, Ordering};
 use crate::primitive::{Arc, seeded};
@@ -18,7 +19,8 @@ use super::{Core, Shared, Worker, context};
 
 /// Runs `future` to its end on this thread, which runs tasks meanwhile.
 ///
-/// Inside the scope of a task local it runs no tasks: they would see the value.
+/// Inside a task, a closure or the scope of a task local it runs none: they would see the value,
+/// and wait for the locks that the code around this call may hold.
 ///
 /// The caller has made sure that the thread is not a worker already. While tasks run, the thread
 /// holds what `enter` gives: whatever the main future has entered, tasks are in their runtime.
@@ -27,7 +29,8 @@ pub(crate) fn block_on<F: Future, G>(
     future: F,
     enter: impl Fn() -> G,
 ) -> F::Output {
-    let core = if holds_locals() { None } else { shared.guest_cores.lock().pop() };
+    let runs_alone = holds_locals() || lifecycle::id().is_some();
+    let core = if runs_alone { None } else { shared.guest_cores.lock().pop() };
     match core {
         Some(core) => Guest::new(shared, core).block_on(future, enter),
         // So does a thread for which there is no place.
@@ -67,6 +70,11 @@ impl<G> Guest<G> {
                     return output;
                 }
             }
+            if worker.shared().is_alert() {
+                // Tasks block their threads these days; the main future is not to wait for one.
+                self.stop_running();
+                worker.hand_on();
+            }
             if let Some(task) = worker.next() {
                 self.start_running(&enter);
                 let unwinding = AbortOnUnwind;
@@ -85,52 +93,22 @@ impl<G> Guest<G> {
 
     /// Tasks are run next: this thread stands for a worker (S7).
     fn start_running(&self, enter: impl Fn() -> G) {
-        let worker = self.worker.as_ref().expect("taken on drop only");
-        self.main.shared.stand(worker.index());
-        let running = self.running.take().unwrap_or_else(enter);
+        let running = self.running.take().unwrap_or_else(|| {
+            self.main.shared.idle.start_guest();
+            enter()
+        });
         self.running.set(Some(running));
     }
 
     /// Something else is done next: what is left here is for the others (S7).
     fn stop_running(&self) {
         if self.running.take().is_some() {
-            let worker = self.worker.as_ref().expect("taken on drop only");
             let shared = &self.main.shared;
-            shared.stand_down(worker.index());
+            shared.idle.stop_guest();
             if !seeded::is("guest: what it leaves is not handed on") {
                 shared.notify_of_work();
             }
         }
-    }
-}
-
-impl Shared {
-    /// A guest stands for a worker, unless it does already.
-    fn stand(&self, index: usize) {
-        let is_standing = &self.remotes[index].is_standing;
-        // ORDERING: Relaxed: only the guest sets it, so what it sees unset is.
-        if !is_standing.load(Ordering::Relaxed) {
-            self.idle.start_guest();
-            // ORDERING: Release. Pairs with Acquire in `stand_down`: counted before it can be
-            // uncounted.
-            is_standing.store(true, Ordering::Release);
-        }
-    }
-
-    /// A guest stands for nobody: it does something else, or the monitor finds it stuck. `true`:
-    /// it did stand, and the caller hands on what is left (S7).
-    pub(super) fn stand_down(&self, index: usize) -> bool {
-        let is_standing = &self.remotes[index].is_standing;
-        // ORDERING: Relaxed: only the guest sets it. The monitor may miss what is new.
-        let mut stood = is_standing.load(Ordering::Relaxed);
-        if !seeded::is("guest: it looks whether it stands, then says no") {
-            // ORDERING: Acquire. Pairs with Release in `stand`.
-            stood = stood && is_standing.swap(false, Ordering::Acquire);
-        }
-        if stood {
-            self.idle.stop_guest();
-        }
-        stood
     }
 }
 
@@ -139,9 +117,7 @@ impl<G> Drop for Guest<G> {
         self.stop_running();
         let worker = self.worker.take().expect("taken here only");
         let shared = Arc::clone(&self.main.shared);
-        if worker.hand_over_queue() {
-            shared.notify();
-        }
+        worker.hand_on();
         worker.remote().set_awake(false);
         shared.guest_cores.lock().push(worker.into_core());
     }

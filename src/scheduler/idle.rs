@@ -32,6 +32,8 @@ struct Counts {
     sleeping: AtomicUsize,
     /// Guests that run tasks, and stand for as many workers (S7).
     guests: AtomicUsize,
+    /// Those of them that are stuck, and stand for nobody; for a moment there may be more.
+    excused: AtomicUsize,
 }
 
 impl Idle {
@@ -42,6 +44,7 @@ impl Idle {
                 searching: AtomicUsize::new(0),
                 sleeping: AtomicUsize::new(0),
                 guests: AtomicUsize::new(0),
+                excused: AtomicUsize::new(0),
             }),
             sleepers: Mutex::new(Vec::with_capacity(workers)),
         }
@@ -50,6 +53,24 @@ impl Idle {
     /// After a push: the sleeper to wake, if one must be. It is counted as searching already.
     #[inline]
     pub(super) fn worker_to_wake(&self) -> Option<usize> {
+        self.order_push();
+        self.maybe_worker_to_wake()
+    }
+
+    /// The same after a push of what guests do not take.
+    #[inline]
+    pub(super) fn worker_to_wake_despite_guests(&self) -> Option<usize> {
+        self.order_push();
+        // ORDERING: Relaxed, both: the fence orders them after the push.
+        let is_searched = self.counts.searching.load(Ordering::Relaxed) != 0;
+        if is_searched || self.counts.sleeping.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.sleeper_to_wake()
+    }
+
+    #[inline]
+    fn order_push(&self) {
         if !seeded::is("idle: no fence after a push") {
             // LIVENESS (S3): schedule is push, fence, read the ledger; park is announce, fence,
             // look again. The later fence sees the other side's store: the push is found, or
@@ -59,7 +80,6 @@ impl Idle {
             // `Idle::stop_searching`.
             fence(Ordering::SeqCst);
         }
-        self.maybe_worker_to_wake()
     }
 
     /// [`Idle::worker_to_wake`] without the fence: for a push that may be overlooked, because
@@ -67,10 +87,16 @@ impl Idle {
     #[inline]
     pub(super) fn maybe_worker_to_wake(&self) -> Option<usize> {
         // ORDERING: Relaxed, all: the fence orders them after the push.
-        if self.counts.searching.load(Ordering::Relaxed) != 0
-            || self.counts.sleeping.load(Ordering::Relaxed)
-                <= self.counts.guests.load(Ordering::Relaxed)
-        {
+        let counts = &*self.counts;
+        if counts.searching.load(Ordering::Relaxed) != 0 {
+            return None;
+        }
+        let sleeping = counts.sleeping.load(Ordering::Relaxed);
+        if sleeping == 0 {
+            return None;
+        }
+        let guests = counts.guests.load(Ordering::Relaxed);
+        if sleeping <= guests && sleeping + counts.excused.load(Ordering::Relaxed) <= guests {
             return None;
         }
         self.sleeper_to_wake()
@@ -149,7 +175,7 @@ impl Idle {
         // this one, so the look that follows finds it; or after, and it read 0.
         // Model: models/idle.rs `the_last_searcher_hands_on`.
         if !seeded::is("idle: no fence after the last search") {
-            // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
+            // ORDERING: SeqCst. Partner: the fence in `Idle::order_push`.
             fence(Ordering::SeqCst);
         }
         true
@@ -171,9 +197,31 @@ impl Idle {
         // before this one, so the look that follows finds it; or after, and it read one less.
         // Model: models/idle.rs `a_push_that_relies_on_a_guest_is_handed_on_when_it_stops`.
         if !seeded::is("idle: no fence after a guest stops") {
-            // ORDERING: SeqCst. Partner: the fence in `Idle::worker_to_wake`.
+            // ORDERING: SeqCst. Partner: the fence in `Idle::order_push`.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// A guest that may run tasks is stuck, and stands for nobody until [`Idle::excuse_ends`]. The
+    /// caller hands on if there is work.
+    pub(super) fn excuse_guest(&self) {
+        if !seeded::is("idle: a guest that is stuck stands for a worker") {
+            // ORDERING: Relaxed: the fence below orders it before the look that follows.
+            self.counts.excused.fetch_add(1, Ordering::Relaxed);
+        }
+        if !seeded::is("idle: no fence after a guest is excused") {
+            // LIVENESS (S7): as in `stop_guest`.
+            // Model: models/idle.rs `a_push_that_relies_on_a_guest_is_handed_on_when_it_is_stuck`.
+            // ORDERING: SeqCst. Partner: the fence in `Idle::order_push`.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// The guest goes on.
+    pub(super) fn excuse_ends(&self) {
+        // ORDERING: Relaxed. Who reads it too late wakes one worker too many.
+        let before = self.counts.excused.fetch_sub(1, Ordering::Relaxed);
+        assert!(before > 0, "S7: a guest goes on that was not excused");
     }
 
     /// A worker that found nothing lists itself as sleeping; it must look again before it parks.
@@ -188,7 +236,7 @@ impl Idle {
         }
         drop(sleepers);
         if !seeded::is("idle: no fence after announcing sleep") {
-            // LIVENESS (S3, S4): the other half of `Idle::worker_to_wake`.
+            // LIVENESS (S3, S4): the other half of `Idle::order_push`.
             // Model: models/idle.rs `a_push_that_relies_on_a_searcher_is_found`.
             // ORDERING: SeqCst. Partner: the fence there.
             fence(Ordering::SeqCst);

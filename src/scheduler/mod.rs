@@ -42,12 +42,13 @@
 //!   reliefs leave, and give up their share of it, only when the owned list is closed and empty.
 //! - **S6** A thread that is no worker counts itself as a visitor before it pushes a woken task
 //!   and until it has stopped touching [`Shared`]; the count is waited for before it is freed.
-//! - **S7** Guests (threads in `block_on`) run what their own thread made due, and are stolen
-//!   from; they are never woken to search, so they are not in the ledger's list. While one runs
-//!   tasks it stands for a worker: no more threads run tasks than there are workers. While one
+//! - **S7** Guests (threads in `block_on`) run what their own thread made due, and nothing else; they
+//!   are stolen from, and never woken to search, so they are not in the ledger's list. While one runs
+//!   tasks it stands for a worker as far as these go: for what it makes due nobody is woken whom it
+//!   stands for. What is injected is the workers'. While one
 //!   polls its main future, which may do anything, it stands for nobody; before that, and before
-//!   it sleeps, it hands on what it leaves. So does the monitor for one that is stuck in a task,
-//!   which stands for nobody until it runs the next: one of the two counts it out.
+//!   it sleeps, it hands on what it leaves. One that is stuck is excused: by the monitor, which then
+//!   hands on, or by itself as it steps aside; it stands for nobody until that is taken back.
 //! - **S8** The monitor is awake, or no worker and no guest is, or one is about to wake it: waking
 //!   is say so, fence, look whether the monitor sleeps; its sleep is the mirror image.
 //! - **S9** A worker is awake and will come back to the driver, or sleeps in it, or one is about to
@@ -102,7 +103,7 @@ use crate::lifecycle::owned::Owned;
 use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 use crate::primitive::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::primitive::lock::Mutex;
-use crate::primitive::{Arc, PlainCounter, deque, limits};
+use crate::primitive::{Arc, PlainCounter, deque, limits, seeded};
 
 use idle::Idle;
 use monitor::Monitor;
@@ -157,8 +158,6 @@ struct Remote {
     thread: PlainCounter,
     /// Times that the thread stepped aside or came back: odd while it is aside (S11).
     steps: PlainCounter,
-    /// A guest that the ledger counts as running tasks (S7).
-    is_standing: AtomicBool,
     /// A relief that is to leave (S12).
     is_retired: AtomicBool,
     counters: Counters,
@@ -174,7 +173,6 @@ impl Remote {
             running: PlainCounter::new(0),
             thread: PlainCounter::new(0),
             steps: PlainCounter::new(0),
-            is_standing: AtomicBool::new(false),
             is_retired: AtomicBool::new(false),
             counters: Counters::default(),
         }
@@ -291,7 +289,7 @@ impl Shared {
     /// Queues a task for any worker and sees that one is awake.
     fn push_inject(&self, task: Notified) {
         self.push_inject_quietly(task);
-        self.notify();
+        self.notify_of_injected();
     }
 
     /// Queues a task for any worker. The caller tells of it.
@@ -313,9 +311,22 @@ impl Shared {
         self.wake(self.idle.maybe_worker_to_wake());
     }
 
+    /// [`Shared::notify`] for what guests do not take.
+    #[inline]
+    fn notify_of_injected(&self) {
+        if seeded::is("scheduler: a guest stands for a worker for what is injected") {
+            return self.notify();
+        }
+        // LIVENESS (S7): a guest that stands for the worker does not take it, and may be stuck.
+        // Model: models/relief.rs `what_is_injected_while_a_guest_is_stuck_is_the_workers`.
+        self.wake(self.idle.worker_to_wake_despite_guests());
+    }
+
     /// [`Shared::notify`], if there is something to take.
     fn notify_of_work(&self) {
-        if self.has_work() {
+        if !self.inject.is_empty() {
+            self.notify_of_injected();
+        } else if self.has_work() {
             self.notify();
         }
     }

@@ -198,9 +198,6 @@ impl Shared {
     /// Moves what is queued behind a poll that takes long to where the others find it.
     pub(crate) fn rescue(&self, index: usize) {
         let remote = &self.remotes[index];
-        if !seeded::is("monitor: a guest that is stuck stands for a worker") {
-            self.stand_down(index);
-        }
         // LIVENESS: no sleeper is woken for what is in a slot, since its worker runs it next. The
         // worker may be in its poll for ever, or on its way to the slot: one of the two takes it.
         // Model: models/monitor.rs `a_task_behind_a_long_poll_runs_elsewhere`.

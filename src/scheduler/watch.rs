@@ -12,7 +12,8 @@ use super::{Remote, Shared};
 /// as soon as it is seen. One that waits for a core is neither: a relief would wait with it.
 const COMPUTING_AFTER: Duration = Duration::from_millis(5);
 
-/// If reliefs compute too, one more starts when nobody came to the end of a poll for so long.
+/// If reliefs compute too, one more starts when nobody came to the end of a poll for so long; for
+/// the next it is twice as long, and so on: they share the cores.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A relief leaves if, for at least so long, there were more of them than threads that were stuck.
@@ -45,6 +46,8 @@ struct Sight {
     looked_at: Instant,
     doing: Doing,
     is_reported: bool,
+    /// A guest that the ledger has as stuck.
+    is_excused: bool,
 }
 
 /// What a thread does that runs tasks, as far as can be told.
@@ -75,18 +78,7 @@ pub(super) struct Look {
 impl Watch {
     pub(super) fn new(shared: &Shared) -> Self {
         let now = Instant::now();
-        let unseen = Sight {
-            polls: u64::MAX,
-            parks: 0,
-            steps: 0,
-            since: now,
-            cpu_since: None,
-            cpu_time: None,
-            looked_at: now,
-            doing: Doing::Fine,
-            is_reported: false,
-        };
-        let sights = vec![unseen; shared.remotes.len()].into_boxed_slice();
+        let sights = vec![Sight::unseen(now); shared.remotes.len()].into_boxed_slice();
         Self { sights, stuck_max: 0, stuck_max_before: 0, counting_since: now }
     }
 
@@ -95,18 +87,25 @@ impl Watch {
         let mut look =
             Look { blocked: 0, computing: 0, youngest: Duration::MAX, is_doubtful: false };
         let now = Instant::now();
-        for (index, remote) in shared.in_use().iter().enumerate() {
+        let in_use = shared.in_use();
+        // Who comes to a place that was left is somebody else.
+        self.sights[in_use.len()..].fill(Sight::unseen(now));
+        for (index, remote) in in_use.iter().enumerate() {
             let sight = &mut self.sights[index];
             sight.update(remote, now);
             if sight.doing == Doing::Doubtful {
                 look.is_doubtful = true;
             }
+            let is_guest = (shared.workers..shared.reliefs.first()).contains(&index);
+            if is_guest {
+                sight.excuse(shared);
+            }
             if !sight.is_stuck() {
                 continue;
             }
             shared.rescue(index);
-            if (shared.workers..shared.reliefs.first()).contains(&index) {
-                // A guest: the workers are all there.
+            if is_guest {
+                // The workers are all there.
                 continue;
             }
             match sight.doing {
@@ -129,7 +128,8 @@ impl Watch {
         let wanted = shared.workers.saturating_sub(look.computing).max(1);
         let needed = look.blocked + usize::from(look.computing > 0);
         let mut count = 0;
-        if free == 0 && (serving < needed || look.youngest >= PATIENCE) {
+        let more = u32::try_from(serving.saturating_sub(needed)).unwrap_or(u32::MAX);
+        if free == 0 && (serving < needed || look.youngest >= PATIENCE * 2_u32.pow(more.min(10))) {
             count = 1;
         }
         if free < wanted && !shared.idle.is_someone_idle() && shared.has_work() {
@@ -166,7 +166,9 @@ impl Watch {
         for (index, remote) in shared.in_use().iter().enumerate() {
             let sight = &mut self.sights[index];
             let lasted = sight.since.elapsed();
-            if sight.is_reported || !sight.is_stuck() || lasted < limit {
+            // A thread that was kept from its core keeps nobody waiting by itself.
+            let is_long = sight.doing == Doing::Blocked || sight.computed() >= limit;
+            if sight.is_reported || !sight.is_stuck() || lasted < limit || !is_long {
                 continue;
             }
             // ORDERING: Relaxed: samples. The worker writes the id before it counts the poll, so
@@ -184,8 +186,33 @@ impl Watch {
 }
 
 impl Sight {
+    fn unseen(now: Instant) -> Self {
+        Self {
+            polls: u64::MAX,
+            parks: 0,
+            steps: 0,
+            since: now,
+            cpu_since: None,
+            cpu_time: None,
+            looked_at: now,
+            doing: Doing::Fine,
+            is_reported: false,
+            is_excused: false,
+        }
+    }
+
     fn is_stuck(&self) -> bool {
         matches!(self.doing, Doing::Blocked | Doing::Computing)
+    }
+
+    /// A guest that is stuck stands for nobody, until it is not (S7).
+    fn excuse(&mut self, shared: &Shared) {
+        match (self.is_stuck(), self.is_excused) {
+            (true, false) => shared.idle.excuse_guest(),
+            (false, true) => shared.idle.excuse_ends(),
+            (true, true) | (false, false) => return,
+        }
+        self.is_excused = !self.is_excused;
     }
 
     /// Looks once more.
@@ -232,11 +259,16 @@ impl Sight {
         if !is_busy && thread::is_waiting(thread).unwrap_or(true) {
             return Doing::Blocked;
         }
-        let computed = match cpu_time.zip(self.cpu_since) {
+        if self.computed() >= COMPUTING_AFTER { Doing::Computing } else { Doing::Doubtful }
+    }
+
+    /// For how long it has used a core since it was seen first in this poll, if the system tells;
+    /// else how long that is.
+    fn computed(&self) -> Duration {
+        match self.cpu_time.zip(self.cpu_since) {
             Some((now, since)) => now.saturating_sub(since),
-            None => now - self.since,
-        };
-        if computed >= COMPUTING_AFTER { Doing::Computing } else { Doing::Doubtful }
+            None => self.looked_at.saturating_duration_since(self.since),
+        }
     }
 
     fn unknown(&self) -> Self {

@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     searching: Cell<bool>,
     /// It turns the driver: what that wakes goes to the queue, and is told of at the end.
     turning: Cell<bool>,
+    /// It ends with the task that it runs.
+    leaving: Cell<bool>,
     /// Tasks in a row that came from the slot.
     slot_run: Cell<u32>,
     pace: Pace,
@@ -63,6 +65,7 @@ impl Worker {
             core,
             searching: Cell::new(false),
             turning: Cell::new(false),
+            leaving: Cell::new(false),
             slot_run: Cell::new(0),
             pace: Pace {
                 countdown: Cell::new(limits::LOOK_INTERVAL),
@@ -84,15 +87,15 @@ impl Worker {
         let unwinding = AbortOnUnwind;
         self.runs_no_task();
         self.arrive();
-        // Ends: `park` answers `false` once the owned list is closed and empty (S5), or to a
-        // relief that is retired (S12).
-        loop {
+        // Ends: once the owned list is closed and empty (S5), and for a relief that is retired
+        // (S12).
+        while !self.leaving.get() {
             if let Some(task) = self.next() {
                 self.execute(task);
             } else if let Some(task) = self.search() {
                 self.execute(task);
-            } else if !self.park() {
-                break;
+            } else {
+                self.park();
             }
         }
         if self.is_relief() {
@@ -157,6 +160,14 @@ impl Worker {
         pace.interval.set(interval);
         pace.countdown.set(interval);
         self.turn_if_due(now);
+        if self.is_retired() {
+            // It would not park while there is something to do.
+            self.leaving.set(true);
+        }
+        if self.is_guest() {
+            // What others made due is the workers' (S7).
+            return None;
+        }
         match self.shared.inject.steal() {
             deque::Steal::Success(task) => Some(task),
             deque::Steal::Empty | deque::Steal::Retry => None,
@@ -193,10 +204,11 @@ impl Worker {
         }
     }
 
-    /// Moves a batch of the inject queue to the local queue and answers with the first.
+    /// Moves a batch of the inject queue to the local queue and answers with the first. Nothing
+    /// for guests: what others made due is the workers' (S7).
     fn pop_inject(&self) -> Option<Notified> {
         let inject = &self.shared.inject;
-        if inject.is_empty() {
+        if inject.is_empty() || self.is_guest() {
             return None;
         }
         // Ends: `Retry` means that another thread took something.
@@ -265,16 +277,16 @@ impl Worker {
         }
     }
 
-    /// Sleeps until there may be something to do. `false`: there never will be.
-    fn park(&self) -> bool {
+    /// Sleeps until there may be something to do, unless there never will be.
+    fn park(&self) {
         let shared = &*self.shared;
         if shared.is_drained() {
             self.stop_searching_for_good();
             shared.tell_if_drained();
-            return false;
+            return self.leaving.set(true);
         }
         if self.is_retired() {
-            return false;
+            return self.leaving.set(true);
         }
         shared.idle.announce(self.core.index, self.searching.replace(false));
         let found = !seeded::is("idle: no second look") && shared.has_work();
@@ -295,7 +307,6 @@ impl Worker {
         if slept == Slept::InDriver && shared.is_alert() {
             self.leave_driver_to_another();
         }
-        true
     }
 
     /// While the runtime is alert (S9): who comes from the driver with something to do may be in
@@ -398,6 +409,13 @@ impl Worker {
         has_moved
     }
 
+    /// [`Worker::hand_over_queue`], and tells the others.
+    pub(super) fn hand_on(&self) {
+        if self.hand_over_queue() {
+            self.shared.notify_of_injected();
+        }
+    }
+
     /// Gives the core back.
     pub(super) fn into_core(self) -> Core {
         self.core
@@ -442,7 +460,7 @@ impl Worker {
     /// Whether it is a relief that is to leave.
     fn is_retired(&self) -> bool {
         // ORDERING: Relaxed: it was set before the token that brought this thread here; or comes
-        // with a token that will.
+        // with a token that will; or is seen at the next look of a busy relief.
         self.is_relief() && self.remote().is_retired.load(Ordering::Relaxed)
     }
 }
