@@ -294,15 +294,15 @@ macro_rules! __select {
         let mut __selected = {
             // All conditions first: the futures may borrow what these look at.
             $(let $var = $condition;)+
+            // With braces `Some` extends the life of temporaries: `&mut later()` lives as long as
+            // the other futures.
             $(
                 let $var = if $var {
-                    $crate::__support::Option::Some(
-                        $crate::__support::IntoFuture::into_future($future)
-                    )
+                    $crate::__support::Option::Some { 0: $future }
                 } else {
                     $crate::__support::Option::None
                 };
-                let mut $var = $crate::__support::pin!($var);
+                let mut $var = $crate::__support::pin!($crate::__support::branch($var));
             )+
             $crate::__support::poll_fn(|__cx| {
                 let __spent = match $crate::__support::poll_spend(__cx) {
@@ -378,7 +378,9 @@ macro_rules! __join {
         [$(($number:tt $name:ident) $var:ident { $future:expr })+]
     ) => {{
         $(
-            let mut $var = $crate::__support::pin!($crate::__support::$kind($future));
+            // By itself it extends the life of temporaries: `&mut later()`.
+            let $var = $future;
+            let mut $var = $crate::__support::pin!($crate::__support::$kind($var));
         )+
         let mut __polls = 0;
         $crate::__support::poll_fn(|__cx| {

@@ -5,12 +5,13 @@ mod support;
 use std::future::{Future, pending, ready};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures_lite::{Stream, StreamExt};
-use support::{Drops, Gate, LIMIT, for_each_worker_count, runtime, within};
-use tenter::as_completed;
+use support::{Drops, Gate, LIMIT, for_each_worker_count, runtime, watch, within};
 use tenter::task::AsCompleted;
+use tenter::{Runtime, as_completed};
 
 fn poll<S: Stream + Unpin>(stream: &mut S) -> Poll<Option<S::Item>> {
     Pin::new(stream).poll_next(&mut Context::from_waker(Waker::noop()))
@@ -103,6 +104,33 @@ fn waiting_for_the_next_can_be_given_up() {
             gate.open();
             assert!(AsCompleted::next(&mut results).await.unwrap().1.is_ok());
         });
+    });
+}
+
+#[test]
+fn a_panic_is_handed_out_or_reported_and_never_both() {
+    within(LIMIT, || {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hook = Arc::clone(&heard);
+        let mut builder = Runtime::builder();
+        let builder = builder.worker_threads(1).on_unobserved(move |unobserved| {
+            hook.lock().unwrap().push(unobserved.message().to_owned());
+        });
+        let runtime = builder.build().unwrap();
+        watch(runtime.handle());
+        let taken = runtime.block_on(async {
+            let mut results = as_completed((0..3).map(|n| async move { panic!("panic {n}") }));
+            let (index, result) = AsCompleted::next(&mut results).await.unwrap();
+            support::until(|| tenter::Handle::current().metrics().live_tasks() == 0).await;
+            let _: Result<(), _> = result;
+            index
+        });
+        drop(runtime);
+        let mut expected: Vec<String> = (0..3).map(|n| format!("panic {n}")).collect();
+        expected.remove(taken);
+        let mut heard = heard.lock().unwrap();
+        heard.sort_unstable();
+        assert_eq!(*heard, expected);
     });
 }
 

@@ -183,6 +183,83 @@ fn a_panic_that_a_dropped_gather_did_not_return_is_reported() {
 }
 
 #[test]
+fn a_panic_is_reported_once_wherever_the_dropped_gather_has_come_to() {
+    within(LIMIT, || {
+        for looks in 0..3 {
+            let (runtime, heard) = listening();
+            runtime.block_on(async {
+                let mut all = gather([
+                    boxed(async { 0 }),
+                    boxed(async { panic!("unseen") }),
+                    boxed(pending()),
+                    boxed(async { panic!("behind it") }),
+                ]);
+                assert!(poll(&mut all).is_pending());
+                support::until(|| tenter::Handle::current().metrics().live_tasks() == 1).await;
+                for _ in 0..looks {
+                    assert!(poll(&mut all).is_pending());
+                }
+                drop(all);
+            });
+            drop(runtime);
+            let mut heard = heard.lock().unwrap();
+            heard.sort_unstable();
+            assert_eq!(*heard, ["behind it", "unseen"]);
+        }
+    });
+}
+
+#[test]
+fn a_failure_that_panicked_is_reported_if_a_try_gather_does_not_return_it() {
+    within(LIMIT, || {
+        let (runtime, heard) = listening();
+        let [started, open] = [(); 2].map(|()| Gate::new());
+        let (starts, waits, hold) = (started.clone(), started.clone(), open.clone());
+        // A task, as the thread of `block_on` may be the one that waits.
+        let task = runtime.spawn(async move {
+            let mut all = try_gather::<_, (), &str>([
+                boxed(async move {
+                    waits.pass().await;
+                    panic!("unseen")
+                }),
+                boxed(async move {
+                    // The thread waits, not the task: it cannot be cancelled here.
+                    starts.open();
+                    hold.wait();
+                    Ok(())
+                }),
+            ]);
+            let first = poll(&mut all).is_pending();
+            support::until(|| tenter::Handle::current().metrics().live_tasks() == 2).await;
+            let looked = [first, poll(&mut all).is_pending()];
+            let seen = format!("{all:?}");
+            drop(all);
+            open.open();
+            (looked, seen)
+        });
+        let (looked, seen) = runtime.block_on(task).unwrap();
+        assert_eq!(looked, [true, true]);
+        assert_eq!(seen, "TryGather { to_spawn: 0, running: 1, failed: 1 }");
+        drop(runtime);
+        assert_eq!(*heard.lock().unwrap(), ["unseen"]);
+    });
+}
+
+#[test]
+fn an_error_of_a_gather_that_nobody_looks_at_is_not_reported_again() {
+    within(LIMIT, || {
+        let (runtime, heard) = listening();
+        let results = runtime.block_on(gather([boxed(async { panic!("handed out") })]));
+        drop::<Vec<Result<(), _>>>(results);
+        let fails = boxed(async { panic!("handed out too") });
+        let error = runtime.block_on(try_gather::<_, (), &str>([fails])).unwrap_err();
+        drop(error);
+        drop(runtime);
+        assert!(heard.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
 fn the_first_error_cancels_the_rest_and_waits_until_they_have_ended() {
     within(LIMIT, || {
         for_each_worker_count(|runtime| {

@@ -29,6 +29,16 @@ fn the_outputs_are_a_tuple_in_order() {
 }
 
 #[test]
+fn a_future_may_be_a_reference_to_one_that_is_made_there() {
+    assert_eq!(now(async { join!(&mut ready(1), pin!(async { 2 })) }), (1, 2));
+    let both = now(async { try_join!(&mut ready(Ok::<_, ()>(1)), pin!(async { Ok(2) })) });
+    assert_eq!(both, Ok((1, 2)));
+    let failed =
+        now(async { try_join!(biased; &mut pending::<Result<(), _>>(), ready(Err::<(), _>(3))) });
+    assert_eq!(failed, Err(3));
+}
+
+#[test]
 fn the_futures_take_turns() {
     within(LIMIT, || {
         for_each_worker_count(|runtime| {

@@ -36,6 +36,44 @@ fn the_branch_that_is_ready_has_its_handler_run() {
 }
 
 #[test]
+fn a_future_may_be_a_reference_to_one_that_is_made_there() {
+    let value = now(async {
+        select! {
+            value = &mut ready(1) => value,
+        }
+    });
+    assert_eq!(value, 1);
+    let (is_enabled, mut text) = (true, String::from("a"));
+    let value = now(async {
+        select! {
+            biased;
+            () = &mut pending(), if is_enabled => unreachable!(),
+            () = &mut pending(), if !is_enabled => unreachable!(),
+            () = pin!(async { text.push('b') }) => text.len(),
+        }
+    });
+    assert_eq!(value, 2);
+}
+
+#[test]
+fn a_future_that_is_made_there_is_dropped_before_the_handler_runs() {
+    let drops = Drops::new();
+    let first = drops.tracked();
+    let second = drops.tracked();
+    let count = now(async {
+        select! {
+            biased;
+            () = pin!(async move {
+                first.touch();
+                pending().await
+            }) => unreachable!(),
+            () = pin!(async move { second.touch() }) => drops.count(),
+        }
+    });
+    assert_eq!(count, 2);
+}
+
+#[test]
 fn a_handler_may_be_a_block_or_an_expression_with_or_without_a_comma() {
     for ready_at in 0..5 {
         let branch = |index| async move {

@@ -75,6 +75,12 @@ fn random_below(bound: usize) -> usize {
     })
 }
 
+/// A branch of `select!`.
+#[inline]
+pub fn branch<F: IntoFuture>(future: Option<F>) -> Option<F::IntoFuture> {
+    future.map(IntoFuture::into_future)
+}
+
 /// What became of a branch of `select!`.
 #[derive(Debug)]
 pub enum Polled<T> {

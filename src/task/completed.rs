@@ -53,6 +53,18 @@ where
 }
 
 /// The stream of [`as_completed`].
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let mut squares = tenter::as_completed((0..3).map(|n| async move { n * n }));
+/// assert_eq!(squares.len(), 3);
+/// let (index, square) = squares.next().await.unwrap();
+/// assert_eq!(square.unwrap(), index * index);
+/// assert_eq!(squares.len(), 2);
+/// # }).unwrap();
+/// ```
 #[must_use = "nothing is spawned unless it is polled"]
 pub struct AsCompleted<F: Future> {
     tasks: Spawning<F>,

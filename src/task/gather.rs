@@ -1,18 +1,17 @@
 //! Many futures at once: all their results in order, or the first error.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::mem;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::vec;
 
-use crate::lifecycle::{JoinError, JoinHandle, Place, budget};
+use crate::lifecycle::{JoinError, JoinHandle, Place, TaskState, budget};
 use crate::runtime::Handle;
 
-use super::members::{Ended, Members};
+use super::members::Members;
 
 /// Runs every future as a task, all at once, and returns their results in the order of the futures.
 ///
@@ -48,9 +47,31 @@ where
     I: IntoIterator<Item: Future<Output: Send + 'static> + Send + 'static>,
 {
     let tasks = Spawning::new(futures);
-    let count = tasks.left();
-    let (handles, results) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
-    Gather { tasks, handles, results, is_done: false }
+    let results = Vec::with_capacity(tasks.left());
+    Gather { tasks, results, ended: 0, is_done: false }
+}
+
+/// The output of a task, or the handle of one that has none (yet).
+///
+/// A panic stays in its task until everything is handed out: who drops the handle reports it.
+type Outcome<T> = Result<T, JoinHandle<T>>;
+
+/// Takes the output of a task that has ended, if there is one.
+fn output_of<T>(mut handle: JoinHandle<T>, cx: &mut Context<'_>) -> Outcome<T> {
+    match handle.poll_returned(cx) {
+        Poll::Ready(Some(output)) => Ok(output),
+        Poll::Ready(None) | Poll::Pending => Err(handle),
+    }
+}
+
+/// Why a task that has ended has no output.
+fn error_of<T>(mut handle: JoinHandle<T>) -> JoinError {
+    // What is handed out is so at once, however much the caller may still do.
+    let _lifted = budget::Lifted::new();
+    match Pin::new(&mut handle).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) => error,
+        Poll::Ready(Ok(_)) | Poll::Pending => unreachable!("{handle:?} ended without an output"),
+    }
 }
 
 /// Futures that become tasks, some in each poll: as many as the task may do at once.
@@ -96,14 +117,27 @@ impl<F> Spawning<F> {
 }
 
 /// The future of [`gather`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{Ready, ready};
+/// use tenter::task::{Gather, gather};
+///
+/// # tenter::run(async {
+/// let both: Gather<Ready<i32>> = gather([ready(1), ready(2)]);
+/// let both: Result<Vec<i32>, _> = both.await.into_iter().collect();
+/// assert_eq!(both.unwrap(), [1, 2]);
+/// # }).unwrap();
+/// ```
 #[must_use = "nothing is spawned unless it is awaited"]
 pub struct Gather<F: Future> {
     tasks: Spawning<F>,
     /// In order. They are waited for one after the other: all have to end anyway, and so each is
     /// polled about once.
-    handles: VecDeque<JoinHandle<F::Output>>,
-    /// In order, of the first.
-    results: Vec<Result<F::Output, JoinError>>,
+    results: Vec<Outcome<F::Output>>,
+    /// How many were waited for.
+    ended: usize,
     is_done: bool,
 }
 
@@ -121,19 +155,28 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         assert!(!this.is_done, "`Gather` polled after it returned the results");
-        ready!(this.tasks.poll(cx, |handle| this.handles.push_back(handle)));
-        while let Some(handle) = this.handles.front_mut() {
-            this.results.push(ready!(Pin::new(handle).poll(cx)));
-            this.handles.pop_front();
+        ready!(this.tasks.poll(cx, |handle| this.results.push(Err(handle))));
+        for result in &mut this.results[this.ended..] {
+            if let Err(handle) = result {
+                let charge = ready!(budget::poll_spend(cx));
+                let returned = ready!(handle.poll_returned(cx));
+                charge.made_progress();
+                if let Some(output) = returned {
+                    *result = Ok(output);
+                }
+            }
+            this.ended += 1;
         }
         this.is_done = true;
-        Poll::Ready(mem::take(&mut this.results))
+        let results = mem::take(&mut this.results).into_iter();
+        Poll::Ready(results.map(|result| result.map_err(error_of)).collect())
     }
 }
 
 impl<F: Future> Drop for Gather<F> {
     fn drop(&mut self) {
-        self.handles.iter().for_each(JoinHandle::abort);
+        let running = self.results.iter().filter_map(|result| result.as_ref().err());
+        running.for_each(JoinHandle::abort);
     }
 }
 
@@ -141,8 +184,8 @@ impl<F: Future> fmt::Debug for Gather<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gather")
             .field("to_spawn", &self.tasks.left())
-            .field("running", &self.handles.len())
-            .field("ended", &self.results.len())
+            .field("running", &self.results.len().saturating_sub(self.ended))
+            .field("ended", &self.ended)
             .finish()
     }
 }
@@ -198,6 +241,19 @@ where
 }
 
 /// The future of [`try_gather`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::{Ready, ready};
+/// use tenter::task::{TryGather, try_gather};
+///
+/// # tenter::run(async {
+/// type Answer = Result<i32, String>;
+/// let both: TryGather<Ready<Answer>, i32, String> = try_gather([ready(Ok(1)), ready(Ok(2))]);
+/// assert_eq!(both.await.unwrap(), [1, 2]);
+/// # }).unwrap();
+/// ```
 #[must_use = "nothing is spawned unless it is awaited"]
 pub struct TryGather<F, T, E> {
     tasks: Spawning<F>,
@@ -205,12 +261,13 @@ pub struct TryGather<F, T, E> {
     /// In the order of the futures.
     outputs: Vec<Option<T>>,
     /// In the order of time.
-    failures: Vec<Failure<E>>,
+    failures: Vec<Failure<E, JoinHandle<Result<T, E>>>>,
     is_done: bool,
 }
 
-/// The index of a future, and why it has no output.
-type Failure<E> = (usize, Result<E, JoinError>);
+/// The index of a future, and why it has no output. Until that is handed out, a handle that was not
+/// looked at stands for a panic.
+type Failure<E, J = JoinError> = (usize, Result<E, J>);
 
 // No future is polled in here: each is moved to its task before.
 impl<F, T, E> Unpin for TryGather<F, T, E> {}
@@ -229,35 +286,37 @@ where
         let this = &mut *self;
         assert!(!this.is_done, "`TryGather` polled after it returned the outputs");
         ready!(this.tasks.poll(cx, |handle| this.members.insert(handle)));
-        while let Some(ended) = ready!(this.members.poll_next(cx)) {
-            this.note(ended);
+        while let Some((index, handle)) = ready!(this.members.poll_handle(cx)) {
+            this.note(index, output_of(handle, cx));
         }
         this.is_done = true;
         let outputs = mem::take(&mut this.outputs);
         Poll::Ready(if this.failures.is_empty() {
             Ok(outputs.into_iter().flatten().collect())
         } else {
-            Err(GatherError { failures: mem::take(&mut this.failures) })
+            let failures = mem::take(&mut this.failures).into_iter();
+            let failures = failures.map(|(index, failure)| (index, failure.map_err(error_of)));
+            Err(GatherError { failures: failures.collect() })
         })
     }
 }
 
 impl<F, T, E> TryGather<F, T, E> {
-    fn note(&mut self, ended: Ended<Result<T, E>>) {
+    fn note(&mut self, index: usize, outcome: Outcome<Result<T, E>>) {
         let is_first = self.failures.is_empty();
-        let failure = match ended.result {
+        let failure = match outcome {
             Ok(Ok(output)) => {
                 if is_first {
-                    self.outputs[ended.slot] = Some(output);
+                    self.outputs[index] = Some(output);
                 }
                 return;
             }
             Ok(Err(error)) => Ok(error),
             // It does as it was told.
-            Err(error) if error.is_cancelled() && !is_first => return,
-            Err(error) => Err(error),
+            Err(task) if task.state() == TaskState::Cancelled && !is_first => return,
+            Err(task) => Err(task),
         };
-        self.failures.push((ended.slot, failure));
+        self.failures.push((index, failure));
         if is_first {
             self.members.abort_all();
             self.outputs = Vec::new();
@@ -277,6 +336,18 @@ impl<F, T, E> fmt::Debug for TryGather<F, T, E> {
 
 /// Why [`try_gather`] has no outputs: which future failed first, and how, and which others did
 /// before they were cancelled.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let parse = |text: &'static str| async move { text.parse::<i32>() };
+/// let error = tenter::try_gather(["1", "x"].map(parse)).await.unwrap_err();
+/// assert_eq!(error.index(), 1);
+/// assert!(!error.is_panic() && !error.is_cancelled());
+/// assert_eq!(error.into_error().unwrap(), "x".parse::<i32>().unwrap_err());
+/// # }).unwrap();
+/// ```
 pub struct GatherError<E> {
     /// In the order of time; there is at least one.
     failures: Vec<Failure<E>>,

@@ -95,15 +95,25 @@ impl<T> Members<T> {
     /// Waits for all tasks and looks at none: outputs are dropped, panics are reported.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Ends: each round takes a member out.
-        while let Some(note) = ready!(self.poll_note(cx.waker())) {
-            let Poll::Ready(charge) = budget::poll_spend(cx) else {
-                self.batch.push_front(note);
-                return Poll::Pending;
-            };
-            charge.made_progress();
-            drop(self.slots.remove(note.slot));
+        while let Some((_, handle)) = ready!(self.poll_handle(cx)) {
+            drop(handle);
         }
         Poll::Ready(())
+    }
+
+    /// [`Members::poll_next`] that does not look at what became of the task, so that dropping its
+    /// handle still reports a panic: where the task was, and the handle.
+    pub(super) fn poll_handle(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(usize, JoinHandle<T>)>> {
+        let Some(note) = ready!(self.poll_note(cx.waker())) else { return Poll::Ready(None) };
+        let Poll::Ready(charge) = budget::poll_spend(cx) else {
+            self.batch.push_front(note);
+            return Poll::Pending;
+        };
+        charge.made_progress();
+        Poll::Ready(Some((note.slot, self.slots.remove(note.slot))))
     }
 
     /// Waits for a note about a member; `None` says that there are no members.

@@ -397,6 +397,26 @@ impl<F: Future> Future for RunUntil<'_, F> {
 }
 
 /// Cancels a token when it is dropped; of [`CancelToken::drop_guard`].
+///
+/// # Examples
+///
+/// ```
+/// use tenter::CancelToken;
+///
+/// fn serve(stop: CancelToken, works: bool) -> Option<()> {
+///     let guard = stop.drop_guard();
+///     // On every way out from here it is cancelled.
+///     works.then_some(())?;
+///     guard.disarm();
+///     Some(())
+/// }
+///
+/// let stop = CancelToken::new();
+/// serve(stop.clone(), true);
+/// assert!(!stop.is_cancelled());
+/// serve(stop.clone(), false);
+/// assert!(stop.is_cancelled());
+/// ```
 #[derive(Debug)]
 #[must_use = "the token is cancelled when the guard is dropped"]
 pub struct DropGuard {

@@ -118,6 +118,27 @@ impl<E: Error + Send + Sync + 'static> From<GroupError<E>> for io::Error {
 }
 
 /// One failure in a group: an error that was returned, or a panic, and whose it is.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::task::Builder;
+///
+/// # tenter::run(async {
+/// let error = tenter::task_group(async |group| {
+///     Builder::new().name("parser").spawn_in(group, async { "x".parse::<u32>() });
+///     Ok(())
+/// })
+/// .await
+/// .unwrap_err();
+/// let failure = error.into_first().unwrap();
+/// assert_eq!(failure.name(), Some("parser"));
+/// assert!(!failure.is_panic() && !failure.is_body());
+/// // Which task, where it was spawned, and what happened to it.
+/// println!("{failure}");
+/// assert_eq!(failure.try_into_error().unwrap(), "x".parse::<u32>().unwrap_err());
+/// # }).unwrap();
+/// ```
 pub struct Failure<E> {
     /// The task that failed; of a body, the one that ran it.
     pub(super) task: Option<Id>,

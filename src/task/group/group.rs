@@ -100,6 +100,30 @@ where
 /// Clones are the same group, for tasks that spawn others into it. A group that has ended takes no
 /// task: what is spawned then is dropped without having run, on a worker, and its handle reports
 /// that it was cancelled; so it is, while it lasts, with one that was cancelled.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use tenter::task::TaskGroup;
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let total = tenter::task_group(async |group: &TaskGroup<io::Error>| {
+///         let same = group.clone();
+///         let outer = group.spawn(async move {
+///             // A task that spawns another one into its group.
+///             let inner = same.spawn(async { Ok(40) });
+///             Ok(inner.await? + 2)
+///         });
+///         Ok(outer.await?)
+///     })
+///     .await?;
+///     assert_eq!(total, 42);
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 pub struct TaskGroup<E> {
     inner: Arc<Inner<E>>,
 }
