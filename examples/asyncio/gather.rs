@@ -56,6 +56,8 @@ fn main() -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures_lite::future;
 
     use super::play::play;
@@ -79,5 +81,24 @@ mod tests {
         let lines = log.lines();
         assert_eq!(lines[..4], ["done: 1", "done: 2", "done: 3", "[3, 1, 2]"]);
         assert!(lines[4].contains("invalid digit"), "{lines:?}");
+    }
+    #[test]
+    fn the_first_error_of_try_gather_cancels_the_rest_and_waits_until_they_are_gone() {
+        play(async {
+            let alive = Arc::new(());
+            let waits = |fails: bool| {
+                let alive = Arc::clone(&alive);
+                async move {
+                    if !fails {
+                        future::pending::<()>().await;
+                    }
+                    drop(alive);
+                    Err::<(), _>("the first error")
+                }
+            };
+            let error = tenter::try_gather([false, true, false].map(waits)).await.unwrap_err();
+            assert_eq!(error.index(), 1);
+            assert_eq!(Arc::strong_count(&alive), 1);
+        });
     }
 }

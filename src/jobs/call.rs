@@ -267,6 +267,27 @@ impl<R, T> fmt::Debug for Call<R, T> {
 }
 
 /// Which waiting job is run first; among those of one priority it is the one that waits longest.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::jobs::{Priority, ProcessPool};
+///
+/// #[tenter::job]
+/// fn square(number: u32) -> u32 {
+///     number * number
+/// }
+///
+/// #[tenter::main]
+/// async fn main() {
+///     let pool = ProcessPool::builder().workers(1).build().unwrap();
+///     // Somebody looks at the second; the first can wait.
+///     let background = pool.run(square::job(3).priority(Priority::Low));
+///     let urgent = pool.run(square::job(4).priority(Priority::High));
+///     let (background, urgent) = tenter::join!(background, urgent);
+///     assert_eq!((background.unwrap(), urgent.unwrap()), (9, 16));
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum Priority {
     /// Before all others.

@@ -328,6 +328,29 @@ const HINT: &str = "its `main` needs `#[tenter::main]`, or `tenter::jobs::init()
                     statement";
 
 /// A job that [`ProcessPool::try_run`](super::ProcessPool::try_run) did not take, with the reason.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tenter::jobs::ProcessPool;
+///
+/// #[tenter::job]
+/// fn square(number: u32) -> u32 {
+///     number * number
+/// }
+///
+/// #[tenter::main]
+/// async fn main() {
+///     let pool = ProcessPool::builder().workers(1).build().unwrap();
+///     assert_eq!(pool.try_run(square::job(3)).unwrap().await.unwrap(), 9);
+///
+///     pool.shutdown(Duration::from_secs(5)).await;
+///     let refused = pool.try_run(square::job(4)).unwrap_err();
+///     assert!(refused.is_closed() && !refused.is_full());
+///     assert_eq!(refused.to_string(), "the pool was shut down");
+/// }
+/// ```
 pub struct TryRunError<R, T = NoItems> {
     call: Call<R, T>,
     reason: Reason,

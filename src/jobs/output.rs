@@ -46,6 +46,33 @@ const TAIL_BYTES_MAX: usize = 4 * 1024;
 const TAIL_LINES_MAX: usize = 20;
 
 /// A line that a worker wrote; see [`Builder::capture_output`](super::Builder::capture_output).
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+/// use tenter::jobs::ProcessPool;
+///
+/// #[tenter::job]
+/// fn greet(name: String) {
+///     println!("hello {name}");
+/// }
+///
+/// #[tenter::main]
+/// async fn main() {
+///     let (sender, lines) = mpsc::channel();
+///     let pool = ProcessPool::builder()
+///         .capture_output(move |line| {
+///             let _ = sender.send((line.pid, line.to_str_lossy().into_owned()));
+///         })
+///         .build()
+///         .unwrap();
+///     pool.run(greet::job("Ada".into())).await.unwrap();
+///     let (pid, line) = tenter::spawn_blocking(move || lines.recv()).await.unwrap().unwrap();
+///     assert_ne!(pid, std::process::id());
+///     assert_eq!(line, "hello Ada");
+/// }
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct OutputLine<'a> {
@@ -61,6 +88,35 @@ pub struct OutputLine<'a> {
 }
 
 /// One of a worker's two ways to print.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+/// use tenter::jobs::{OutputStream, ProcessPool};
+///
+/// #[tenter::job]
+/// fn compute() {
+///     println!("a result");
+///     eprintln!("a warning");
+/// }
+///
+/// #[tenter::main]
+/// async fn main() {
+///     let (sender, warnings) = mpsc::channel();
+///     let pool = ProcessPool::builder()
+///         .capture_output(move |line| {
+///             if line.stream == OutputStream::Stderr {
+///                 let _ = sender.send(line.to_str_lossy().into_owned());
+///             }
+///         })
+///         .build()
+///         .unwrap();
+///     pool.run(compute::job()).await.unwrap();
+///     let warning = tenter::spawn_blocking(move || warnings.recv()).await.unwrap();
+///     assert_eq!(warning.unwrap(), "a warning");
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OutputStream {

@@ -25,6 +25,32 @@ use super::request::{Request, error_of};
 type Job = super::dispatch::Job<Request>;
 
 /// The future of [`ProcessPool::run`](super::ProcessPool::run): the job's result.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tenter::jobs::ProcessPool;
+/// use tenter::time::timeout;
+///
+/// #[tenter::job]
+/// fn hang() {
+///     loop {
+///         std::hint::spin_loop();
+///     }
+/// }
+///
+/// #[tenter::main]
+/// async fn main() {
+///     let pool = ProcessPool::builder().workers(1).build().unwrap();
+///     let mut run = pool.run(hang::job());
+///     assert_eq!(run.id(), None, "nobody has polled it");
+///     assert!(timeout(Duration::from_millis(5), &mut run).await.is_err());
+///     assert!(run.id().is_some(), "it waits, or runs");
+///     // The worker is killed, and its processor is free again.
+///     drop(run);
+/// }
+/// ```
 #[must_use = "the job is submitted when its future is first polled"]
 pub struct Run<R> {
     submission: Submission,

@@ -199,6 +199,26 @@ pub(crate) struct Panic {
 ///
 /// Given to the hook of [`Builder::on_unobserved`](crate::runtime::Builder::on_unobserved).
 /// What asyncio prints as "Task exception was never retrieved".
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// async fn fail() {
+///     panic!("nobody awaits this");
+/// }
+///
+/// let (sender, failures) = mpsc::channel();
+/// let runtime = tenter::Runtime::builder()
+///     .on_unobserved(move |failure| {
+///         let _ = sender.send((failure.is_panic(), failure.message().to_owned()));
+///     })
+///     .build()?;
+/// runtime.spawn(fail()).detach();
+/// assert_eq!(failures.recv().unwrap(), (true, "nobody awaits this".to_owned()));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Unobserved<'a> {
     pub(crate) id: Id,

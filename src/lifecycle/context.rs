@@ -39,6 +39,16 @@ thread_local! {
 /// The id of the task that the current thread is running, if it runs one.
 ///
 /// Inside a future's `Drop` it is the id of the task that the future was spawned as.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let task = tenter::spawn(async { tenter::task::id() });
+/// let id = task.id();
+/// assert_eq!(task.await.unwrap(), Some(id));
+/// # }).unwrap();
+/// ```
 #[must_use]
 pub fn id() -> Option<Id> {
     with_current(Header::id)
@@ -47,6 +57,18 @@ pub fn id() -> Option<Id> {
 /// The name of the task that the current thread is running, if it runs one that has a name.
 ///
 /// Names are given with [`task::Builder::name`](crate::lifecycle::Builder::name).
+///
+/// # Examples
+///
+/// ```
+/// use tenter::task::{self, Builder};
+///
+/// # tenter::run(async {
+/// let named = Builder::new().name("greeter").spawn(async { task::name() });
+/// assert_eq!(named.await.unwrap().as_deref(), Some("greeter"));
+/// assert_eq!(tenter::spawn(async { task::name() }).await.unwrap(), None);
+/// # }).unwrap();
+/// ```
 #[must_use]
 pub fn name() -> Option<String> {
     with_current(|header| header.place().name().map(str::to_owned)).flatten()

@@ -8,6 +8,17 @@ use std::sync::Mutex;
 use super::id::Id;
 
 /// The error of a task that was cancelled, that panicked, or whose error its group keeps.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let task = tenter::spawn(async { "x".parse::<u32>().unwrap() });
+/// let error = task.await.unwrap_err();
+/// assert!(error.is_panic());
+/// assert!(error.to_string().contains("InvalidDigit"), "{error}");
+/// # }).unwrap();
+/// ```
 pub struct JoinError {
     id: Id,
     cause: Cause,

@@ -11,6 +11,20 @@ use super::context;
 ///
 /// Threads take ids in blocks, so that spawning touches no counter that all share; ids say
 /// nothing about the order of spawns on different threads.
+///
+/// # Examples
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// # tenter::run(async {
+/// let task = tenter::spawn(std::future::pending::<()>());
+/// let hosts = HashMap::from([(task.id(), "example.org")]);
+/// task.abort();
+/// let error = task.await.unwrap_err();
+/// assert_eq!(hosts[&error.id()], "example.org");
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(u64);
 

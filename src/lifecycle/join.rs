@@ -24,6 +24,20 @@ use super::state::{Outcome, Snapshot, ToDetached};
 /// What a task is doing at the moment it is asked.
 ///
 /// The life of an asyncio task, with "pending" split into the three states it hides.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::task::TaskState;
+///
+/// # tenter::run(async {
+/// let task = tenter::spawn(std::future::pending::<()>());
+/// assert_ne!(task.state(), TaskState::Completed);
+/// let handle = task.abort_handle();
+/// task.cancel().await;
+/// assert_eq!(handle.state(), TaskState::Cancelled);
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
     /// Due: in a queue, or about to be.
@@ -330,6 +344,18 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// A handle that can abort a task and look at it, but not take its output.
 ///
 /// It keeps the task's memory, not its future: that is dropped when the task ends.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let task = tenter::spawn(std::future::pending::<()>());
+/// let handle = task.abort_handle();
+/// // One task waits, another decides.
+/// tenter::spawn(async move { handle.abort() }).detach();
+/// assert!(task.await.unwrap_err().is_cancelled());
+/// # }).unwrap();
+/// ```
 #[derive(Clone)]
 pub struct AbortHandle {
     task: TaskRef,

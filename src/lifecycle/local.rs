@@ -14,6 +14,24 @@ use super::context;
 ///
 /// The counterpart of a Python `ContextVar`, with a scope instead of a token to reset. A task
 /// spawned inside a scope does not inherit the value: give it a scope of its own.
+///
+/// # Examples
+///
+/// ```
+/// tenter::task_local! {
+///     static REQUEST: u64;
+/// }
+///
+/// # tenter::run(async {
+/// /// Not told which request it works for.
+/// fn log(text: &str) -> String {
+///     REQUEST.with(|request| format!("request {request}: {text}"))
+/// }
+///
+/// let line = REQUEST.scope(7, async { log("begins") }).await;
+/// assert_eq!(line, "request 7: begins");
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct LocalKey<T: 'static> {
     #[doc(hidden)]
@@ -21,6 +39,19 @@ pub struct LocalKey<T: 'static> {
 }
 
 /// The error of reading a task local outside its scope.
+///
+/// # Examples
+///
+/// ```
+/// tenter::task_local! {
+///     static REQUEST: u64;
+/// }
+///
+/// # tenter::run(async {
+/// let error = REQUEST.try_with(|request| *request).unwrap_err();
+/// assert_eq!(error.to_string(), "task local read outside its scope");
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessError;

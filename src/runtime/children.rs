@@ -54,6 +54,22 @@ impl Drop for ChildEntry {
 }
 
 /// A child process that was running when a runtime was shut down.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tenter::process::Command;
+///
+/// let runtime = tenter::Runtime::new()?;
+/// let child = runtime.block_on(async {
+///     Command::new("sleep").arg("60").kill_on_drop(true).spawn()
+/// })?;
+/// let report = runtime.shutdown(Duration::from_secs(10));
+/// assert_eq!(report.children()[0].program(), "sleep");
+/// # drop(child);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ChildInfo {
     pid: u32,

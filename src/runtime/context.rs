@@ -172,6 +172,20 @@ pub(super) fn enter(handle: &Handle) -> EnterGuard<'_> {
 /// Restores, on drop, the runtime that the thread had before.
 ///
 /// Guards may be dropped in any order: the latest that is left decides.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::Handle;
+///
+/// let runtime = tenter::Runtime::new()?;
+/// let guard = runtime.enter();
+/// let task = tenter::spawn(async { 6 * 7 });
+/// drop(guard);
+/// assert!(Handle::try_current().is_none());
+/// assert_eq!(runtime.block_on(task).unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use = "the runtime is left again when the guard is dropped"]
 pub struct EnterGuard<'a> {
     /// `None`: entered by a destructor of a thread that is ending, which is outside a runtime.

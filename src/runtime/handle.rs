@@ -17,6 +17,22 @@ use super::threads::Threads;
 
 /// A reference to a runtime. Clones are cheap, and may outlive the runtime: what is spawned then
 /// reports that it was cancelled.
+///
+/// # Examples
+///
+/// ```
+/// use std::thread;
+///
+/// let runtime = tenter::Runtime::new()?;
+/// let handle = runtime.handle().clone();
+/// // A thread that has nothing to do with the runtime.
+/// let thread = thread::spawn(move || {
+///     let task = handle.spawn(async { 6 * 7 });
+///     handle.block_on(task)
+/// });
+/// assert_eq!(thread.join().unwrap().unwrap(), 42);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     inner: Arc<Inner>,

@@ -15,6 +15,17 @@ use super::handle::Inner;
 /// A snapshot of a runtime's counters; they are read one by one, while it runs.
 ///
 /// Totals count from the runtime's start. Made by [`Handle::metrics`](super::Handle::metrics).
+///
+/// # Examples
+///
+/// ```
+/// let runtime = tenter::Runtime::builder().worker_threads(2).build()?;
+/// runtime.spawn(std::future::pending::<()>()).detach();
+/// let metrics = runtime.handle().metrics();
+/// assert_eq!(metrics.workers(), 2);
+/// assert_eq!(metrics.live_tasks(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RuntimeMetrics {
     workers: usize,
@@ -164,6 +175,24 @@ impl Sums {
 }
 
 /// A task, or a closure of the blocking pool, that has not ended.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::Handle;
+/// use tenter::task::Builder;
+///
+/// # tenter::run(async {
+/// let sleeper = Builder::new().name("sleeper").spawn(std::future::pending::<()>());
+/// let tasks = Handle::current().tasks();
+/// let info = tasks.iter().find(|task| task.name() == Some("sleeper")).unwrap();
+/// assert_eq!(info.id(), sleeper.id());
+/// assert!(!info.is_blocking());
+/// // Its id, its name, where it was spawned, and what it was doing.
+/// println!("{info}");
+/// # sleeper.cancel().await;
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct TaskInfo {
     id: Id,

@@ -150,6 +150,18 @@ pub fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
 /// # Cancel safety
 ///
 /// Cancel safe: nothing is lost.
+///
+/// # Examples
+///
+/// ```
+/// # tenter::run(async {
+/// let task = tenter::spawn(async { 6 * 7 });
+/// while !task.is_finished() {
+///     tenter::yield_now().await;
+/// }
+/// assert_eq!(task.await.unwrap(), 42);
+/// # }).unwrap();
+/// ```
 pub async fn yield_now() {
     let mut has_yielded = false;
     poll_fn(|cx| {

@@ -40,6 +40,19 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// Panics if `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// # tenter::run(async {
+/// let start = Instant::now() + Duration::from_millis(2);
+/// let mut beat = tenter::time::interval_at(start, Duration::from_millis(1));
+/// assert_eq!(beat.tick().await, start);
+/// assert_eq!(beat.tick().await, start + Duration::from_millis(1));
+/// # }).unwrap();
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
@@ -56,6 +69,26 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 /// | `Burst` | 30 (at once), 40, 50 |
 /// | `Delay` | 47, 57, 67 |
 /// | `Skip` | 40, 50, 60 |
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tenter::time::{MissedTick, interval};
+///
+/// # tenter::run(async {
+/// let period = Duration::from_millis(1);
+/// let mut beat = interval(period);
+/// beat.set_missed_tick(MissedTick::Skip);
+/// let first = beat.tick().await;
+/// // Something takes longer than it should.
+/// std::thread::sleep(5 * period);
+/// beat.tick().await;
+/// let next = beat.tick().await;
+/// assert!(next - first >= 5 * period);
+/// assert_eq!((next - first).as_nanos() % period.as_nanos(), 0, "on the beat");
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissedTick {
@@ -72,6 +105,19 @@ pub enum MissedTick {
 ///
 /// A [`Stream`] of the instants at which the ticks were due; it does not end. What is said of
 /// panics at [`Sleep`] holds here.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use std::time::{Duration, Instant};
+///
+/// # tenter::run(async {
+/// let beat = tenter::time::interval(Duration::from_millis(1));
+/// let ticks: Vec<Instant> = beat.take(3).collect().await;
+/// assert_eq!(ticks[2] - ticks[0], Duration::from_millis(2));
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "an interval does nothing unless its ticks are awaited"]
 pub struct Interval {

@@ -45,6 +45,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Cancel safety
 ///
 /// Dropping the future removes the timer; nothing else is lost.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// # tenter::run(async {
+/// let deadline = Instant::now() + Duration::from_millis(2);
+/// tenter::time::sleep_until(deadline).await;
+/// assert!(Instant::now() >= deadline);
+/// # }).unwrap();
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { deadline, state: State::New }
 }
@@ -60,6 +72,22 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 ///
 /// - outside a runtime, if it is the first after creation or reset;
 /// - after the runtime was shut down: the deadline will not come, and completing would be early.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, Instant};
+///
+/// # tenter::run(async {
+/// let mut sleep = tenter::time::sleep(Duration::from_secs(3600));
+/// // On second thoughts:
+/// let deadline = Instant::now() + Duration::from_millis(2);
+/// sleep.reset(deadline);
+/// assert_eq!(sleep.deadline(), deadline);
+/// (&mut sleep).await;
+/// assert!(sleep.is_elapsed());
+/// # }).unwrap();
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Sleep {
     deadline: Instant,

@@ -51,6 +51,23 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Cancel safety
 ///
 /// As that of [`timeout`].
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::time::{Duration, Instant};
+/// use tenter::time::timeout_at;
+///
+/// # tenter::run(async {
+/// // One deadline for both steps.
+/// let deadline = Instant::now() + Duration::from_secs(60);
+/// assert_eq!(timeout_at(deadline, async { 1 }).await, Ok(1));
+/// assert_eq!(timeout_at(deadline, async { 2 }).await, Ok(2));
+///
+/// assert!(timeout_at(Instant::now(), pending::<()>()).await.is_err());
+/// # }).unwrap();
+/// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), sleep: sleep_until(deadline) }
 }
@@ -61,6 +78,19 @@ pin_project! {
     /// # Panics
     ///
     /// A poll panics as that of [`Sleep`] does, if the inner future is not ready.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::{Duration, Instant};
+    /// use tenter::time::timeout;
+    ///
+    /// # tenter::run(async {
+    /// let limited = timeout(Duration::from_secs(60), async { 1 });
+    /// assert!(limited.deadline() > Instant::now());
+    /// assert_eq!(limited.into_inner().await, 1);
+    /// # }).unwrap();
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless you `.await` or poll them"]
     pub struct Timeout<F> {
@@ -108,6 +138,25 @@ impl<F: Future> Future for Timeout<F> {
 }
 
 /// The time given to a future was over.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::io;
+/// use std::time::Duration;
+/// use tenter::time::timeout;
+///
+/// # fn main() -> io::Result<()> {
+/// let result = tenter::run(async {
+///     // It fits among errors of I/O.
+///     timeout(Duration::from_millis(1), pending::<()>()).await?;
+///     io::Result::Ok(())
+/// })?;
+/// assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 
