@@ -9,7 +9,7 @@ use std::thread;
 use support::{Gate, LIMIT, Pair, for_each_worker_count, within};
 use tenter::runtime::RuntimeMetrics;
 use tenter::task::TaskState;
-use tenter::{spawn, yield_now};
+use tenter::{Handle, spawn, yield_now};
 
 /// The totals, which only ever grow.
 fn totals(metrics: &RuntimeMetrics) -> [u64; 7] {
@@ -99,16 +99,17 @@ fn live_tasks_are_those_that_have_not_ended() {
 #[test]
 fn queued_tasks_are_those_that_are_due() {
     within(LIMIT, || {
-        let runtime = support::runtime(1);
-        let held = Pair::new();
-        let inside = held.clone();
-        runtime.spawn(async move { inside.hold() }).detach();
-        held.arrived.wait();
+        // The worker has not begun: there is nobody stuck whom the monitor would relieve.
+        let begins = Gate::new();
+        let gate = begins.clone();
+        let mut builder = tenter::Builder::new();
+        builder.worker_threads(1).on_thread_start(move || gate.wait());
+        let runtime = builder.build().unwrap();
         assert_eq!(runtime.handle().metrics().queued_tasks(), 0);
         let tasks: Vec<_> = (0..100).map(|_| runtime.spawn(async {})).collect();
         assert_eq!(runtime.handle().metrics().queued_tasks(), 100);
-        assert_eq!(runtime.handle().metrics().injected(), 101);
-        held.released.open();
+        assert_eq!(runtime.handle().metrics().injected(), 100);
+        begins.open();
         support::wait_until(|| tasks.iter().all(|task| task.is_finished()));
         assert_eq!(runtime.handle().metrics().queued_tasks(), 0);
     });
@@ -118,20 +119,17 @@ fn queued_tasks_are_those_that_are_due() {
 fn what_a_task_spawns_and_has_not_run_yet_is_counted_as_queued() {
     within(LIMIT, || {
         let runtime = support::runtime(1);
-        let held = Pair::new();
-        let inside = held.clone();
         let task = runtime.spawn(async move {
             let children: Vec<_> = (0..10).map(|_| spawn(async {})).collect();
-            inside.hold();
+            // Wherever the worker keeps them.
+            let queued = Handle::current().metrics().queued_tasks();
             for child in children {
                 child.await.unwrap();
             }
+            queued
         });
-        held.arrived.wait();
-        // Wherever the worker keeps them.
-        assert_eq!(runtime.handle().metrics().queued_tasks(), 10);
-        held.released.open();
         support::wait_until(|| task.is_finished());
+        assert_eq!(runtime.block_on(task).unwrap(), 10);
     });
 }
 

@@ -199,7 +199,9 @@ impl Builder {
     ///
     /// Such a poll is reported once, with the task's name and spawn place: on standard error, or
     /// with the feature `tracing` as a warning event for the subscriber, if there is one.
-    /// The time is measured in steps of 5 ms, of 20 ms when the runtime was idle before.
+    /// The time is measured in steps of 3 ms. A poll that computes counts for the time that it had
+    /// a core: on a machine that is busy with other things it is not to blame.
+    /// `None` turns off the reports, not the help: relief workers take over all the same.
     pub fn blocked_after(&mut self, d: Option<Duration>) -> &mut Self {
         self.blocked_after = d;
         self

@@ -1,7 +1,37 @@
-//! The parts made into one thing: the only room that sees them all.
+//! The runtime: made, reached, watched and ended.
 //!
-//! A [`Runtime`] owns the threads; a [`Handle`] reaches what they share. How one ends, step by
-//! step, is in `shutdown.rs`.
+//! A [`Runtime`] owns the threads; a [`Handle`] reaches what they share.
+//!
+//! | to | use |
+//! |---|---|
+//! | run one future, on default settings | [`run`], or `#[tenter::main]` |
+//! | choose the settings | [`Builder`] |
+//! | run a future on this thread, in a runtime that goes on afterwards | [`Runtime::block_on`] |
+//! | spawn from a thread that is none of the runtime's | [`Handle::spawn`], [`Runtime::enter`] |
+//! | count what it does, list what it runs | [`Handle::metrics`], [`Handle::tasks`] |
+//! | hear of failures that nobody looks at, and of polls that block | [`Builder::on_unobserved`], [`Builder::blocked_after`] |
+//! | end it within a time, and hear what would not stop | [`Runtime::shutdown`], [`ShutdownReport`] |
+//!
+//! A runtime that is dropped, as that of [`run`] is, cancels its tasks, waits for the closures that
+//! have started, and says after a second which they are.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! let runtime = tenter::Builder::new().worker_threads(2).build()?;
+//! let task = runtime.spawn(std::future::pending::<()>());
+//! assert_eq!(runtime.block_on(async { 6 * 7 }), 42);
+//! assert_eq!(runtime.handle().metrics().live_tasks(), 1);
+//!
+//! let report = runtime.shutdown(Duration::from_secs(5));
+//! assert!(report.is_clean(), "{report}");
+//! assert_eq!(report.cancelled(), 1);
+//! assert!(task.is_finished());
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! In the house it is the parts made into one thing: the only room that sees them all. How a
+//! runtime ends, step by step, is in `shutdown.rs`.
 
 #[forbid(unsafe_code)]
 mod abandonable;

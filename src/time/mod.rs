@@ -4,6 +4,21 @@
 //! an idle runtime is at most a tenth of a millisecond late. A timer that is set and dropped without
 //! firing, as that of every [`timeout()`] that is kept, takes two locks that no other worker uses.
 //!
+//! ```
+//! use std::time::Duration;
+//! use tenter::time;
+//!
+//! tenter::run(async {
+//!     // Twice, a millisecond apart; then no more than a millisecond for what takes for ever.
+//!     let mut ticks = time::interval(Duration::from_millis(1));
+//!     ticks.tick().await;
+//!     ticks.tick().await;
+//!     let late = time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
+//!     assert!(late.is_err());
+//! })?;
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
 //! The futures can be made anywhere. When first polled they want the runtime of the current thread,
 //! whose timers they are from then on.
 
