@@ -688,3 +688,47 @@ fn poll_accept_and_the_poll_readiness_of_streams_register_the_task() {
         assert_eq!(server.try_read(&mut [0; 4]).unwrap(), 1);
     });
 }
+
+/// Reads into 3000 buffers of a byte each.
+async fn read_into_many(stream: &mut TcpStream) -> usize {
+    let mut bytes = [0; 3000];
+    let mut bufs: Vec<_> = bytes.chunks_mut(1).map(IoSliceMut::new).collect();
+    stream.read_vectored(&mut bufs).await.unwrap()
+}
+
+#[test]
+fn more_buffers_than_one_call_takes_are_filled_to_the_last_byte() {
+    run(async {
+        let (mut client, mut server) = pair().await;
+        assert!(future::poll_once(read_into_many(&mut server)).await.is_none());
+        client.write_all(&[7; 3000]).await.unwrap();
+        let mut read = 0;
+        while read < 3000 {
+            // Nobody writes more: it waits for nothing.
+            read += read_into_many(&mut server).await;
+        }
+        assert!(future::poll_once(read_into_many(&mut server)).await.is_none());
+    });
+}
+
+#[test]
+fn more_buffers_than_one_call_takes_are_written_to_the_last_byte() {
+    run(async {
+        let (mut client, mut server) = pair().await;
+        // It has waited for room before, and there is plenty.
+        let mut written = 0;
+        while let Some(more) = future::poll_once(client.write(&[7; 1 << 16])).await {
+            written += more.unwrap();
+        }
+        server.read_exact(&mut vec![0; written]).await.unwrap();
+        client.write_all(b"more").await.unwrap();
+        server.read_exact(&mut [0; 4]).await.unwrap();
+        let bufs = [IoSlice::new(b"7"); 3000];
+        let mut written = 0;
+        while written < 3000 {
+            // Nobody reads meanwhile: it waits for nothing.
+            written += client.write_vectored(&bufs[written..]).await.unwrap();
+        }
+        server.read_exact(&mut [0; 3000]).await.unwrap();
+    });
+}

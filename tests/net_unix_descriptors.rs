@@ -12,6 +12,7 @@ use std::os::linux::net::SocketAddrExt;
 use futures_lite::future;
 use names::abstract_name;
 use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::net::sockopt::set_socket_passcred;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use support::{Child, LIMIT, descriptors, expect_success, runtime, wait_until, within};
@@ -340,6 +341,38 @@ fn the_senders_descriptors_stay_open() {
         writer.write_all(b"open").unwrap();
         let mut text = [0; 4];
         reader.read_exact(&mut text).unwrap();
+        drop(writer);
+        assert_closed(&mut reader);
+    });
+}
+
+#[test]
+fn what_else_comes_with_a_message_takes_no_descriptors_room() {
+    run(async {
+        let (mut reader, writer) = pipe();
+        let (one, other) = UnixStream::pair().unwrap();
+        let (one_datagram, other_datagram) = UnixDatagram::pair().unwrap();
+        // With each message come the sender's credentials.
+        set_socket_passcred(&other, true).unwrap();
+        set_socket_passcred(&other_datagram, true).unwrap();
+        let mut buffer = [0; 16];
+        for max in [0, 1, 2, 3, 8, 253] {
+            for fds in [&[][..], &[writer.as_fd()], &vec![writer.as_fd(); 253]] {
+                one.send_with_fds(b"said", fds).await.unwrap();
+                one_datagram.send_with_fds(b"said", fds).await.unwrap();
+                let by_stream = other.recv_with_fds(&mut buffer, max).await;
+                let by_datagram = other_datagram.recv_with_fds(&mut buffer, max).await;
+                for received in [by_stream, by_datagram] {
+                    match received {
+                        Ok((len, received)) => assert_eq!((len, received.len()), (4, fds.len())),
+                        Err(error) => {
+                            assert!(max < fds.len(), "{} of {max}: {error}", fds.len());
+                            assert_eq!(error.kind(), ErrorKind::InvalidData);
+                        }
+                    }
+                }
+            }
+        }
         drop(writer);
         assert_closed(&mut reader);
     });

@@ -3,11 +3,14 @@
 
 mod support;
 
-use std::io::{ErrorKind, IoSlice};
-use std::os::fd::AsFd;
+use std::fs::File;
+use std::io::{ErrorKind, IoSlice, Write};
+use std::os::fd::{AsFd, OwnedFd};
 
 use futures_lite::future::{poll_once, zip};
 use rustix::fs::{OFlags, fcntl_getfl};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use support::{LIMIT, process_state, runtime, until, within};
 use tenter::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tenter::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
@@ -280,5 +283,41 @@ fn pipes_of_the_standard_library_are_taken() {
         stderr.read_to_string(&mut err).await.unwrap();
         assert_eq!((out.as_str(), err.as_str()), ("out", "err\n"));
         assert!(child.wait().unwrap().success());
+    });
+}
+
+/// Has `stdout` wait, then writes `said` to its other end by one call, and reads until all is there.
+async fn read_what_comes_in_parts(stdout: OwnedFd, other: OwnedFd, said: &[u8]) {
+    let mut stdout = ChildStdout::from_std(stdout.into()).unwrap();
+    let mut buffer = vec![0; 2 * said.len()];
+    assert!(poll_once(stdout.read(&mut buffer)).await.is_none());
+    assert_eq!(File::from(other.try_clone().unwrap()).write(said).unwrap(), said.len());
+    let mut read = Vec::new();
+    // Nothing else happens at the other end, which stays open.
+    while read.len() < said.len() {
+        let len = stdout.read(&mut buffer).await.unwrap();
+        read.extend_from_slice(&buffer[..len]);
+    }
+    assert!(read == said, "harmed");
+    assert!(poll_once(stdout.read(&mut buffer)).await.is_none());
+}
+
+#[test]
+fn a_pipe_in_packet_mode_is_read_to_the_last_packet() {
+    run(async {
+        let (stdout, other) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::DIRECT).unwrap();
+        read_what_comes_in_parts(stdout, other, &[7; 20_000]).await;
+    });
+}
+
+#[test]
+fn a_terminal_is_read_to_the_last_line() {
+    run(async {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let other = openpt(flags).unwrap();
+        grantpt(&other).unwrap();
+        unlockpt(&other).unwrap();
+        let stdout = ioctl_tiocgptpeer(&other, flags).unwrap();
+        read_what_comes_in_parts(stdout, other, b"one\ntwo\nthree\n").await;
     });
 }

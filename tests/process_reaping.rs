@@ -3,8 +3,9 @@
 
 mod support;
 
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread;
+use std::{fs, io, thread};
 
 use futures_lite::future::poll_once;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -12,12 +13,16 @@ use support::{
     Child as Process, Gate, LIMIT, children, descriptors, expect_success, is_alive, kill,
     process_state, runtime, threads, threads_named, until, wait_until, within,
 };
+use tenter::io::AsyncReadExt;
 use tenter::process::{Child, ChildStdin, Command, Stdio};
 
 /// Runs a test in a process of its own, whose children are all those of the test.
 macro_rules! alone {
     ($body:expr) => {
-        expect_success(&Process::new().run(|| {
+        alone!(Process::new(), $body)
+    };
+    ($process:expr, $body:expr) => {
+        expect_success(&$process.run(|| {
             within(LIMIT, $body);
             within(LIMIT, || wait_until(|| children().is_empty() && reapers() == 0));
         }))
@@ -27,6 +32,14 @@ macro_rules! alone {
 /// Threads that reap.
 fn reapers() -> usize {
     threads_named("tenter-reaper")
+}
+
+/// Bytes of memory addresses that this process has.
+fn addresses() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.expect("the status has a line with the size") * 1024
 }
 
 /// A program that runs until its input ends, in this process's hands.
@@ -269,14 +282,16 @@ fn orphans_leave_no_descriptor() {
 
 #[test]
 fn the_system_is_full_of_threads_and_still_no_zombie_stays() {
-    alone!(|| {
+    /// Bytes of addresses for a thread's stack: far more than all else that is allocated here.
+    const STACK: u64 = 256 << 20;
+    alone!(Process::new().env("RUST_MIN_STACK", &STACK.to_string()), || {
         let runtime = runtime(1);
         runtime.block_on(async {
             let (child, stdin, id) = cat();
-            // A thread needs memory for its stack, of which there is no more.
             let before = threads();
             let limit = getrlimit(Resource::As);
-            setrlimit(Resource::As, Rlimit { current: Some(1 << 20), ..limit }).unwrap();
+            let current = Some(addresses() + STACK / 2);
+            setrlimit(Resource::As, Rlimit { current, ..limit }).unwrap();
             drop(child);
             setrlimit(Resource::As, limit).unwrap();
             assert_eq!(threads(), before, "a thread was started all the same");
@@ -285,6 +300,151 @@ fn the_system_is_full_of_threads_and_still_no_zombie_stays() {
             // The next child is an opportunity.
             Command::new("true").status().await.unwrap();
             assert_eq!(process_state(id), None);
+        });
+    });
+}
+
+/// Ignores SIGCHLD: the system reaps children as they end.
+fn ignore_ends() {
+    // SAFETY: nobody else in this process depends on what the signal does.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    assert_ne!(before, libc::SIG_ERR);
+}
+
+#[test]
+fn a_program_that_ignores_sigchld_starts_children_and_learns_no_status() {
+    alone!(|| {
+        ignore_ends();
+        runtime(1).block_on(async {
+            let before = descriptors();
+            // Some of them are gone before anybody can look.
+            for _ in 0..200 {
+                let mut child = Command::new("true").spawn().unwrap();
+                let error = child.wait().await.expect_err("the system has the status");
+                assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+                assert_eq!(child.id(), None);
+                child.start_kill().unwrap();
+                let error = child.signal(libc::SIGTERM).expect_err("it is gone");
+                assert_eq!(error.raw_os_error(), Some(libc::ESRCH));
+                let error = child.try_wait().expect_err("as before");
+                assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+            }
+            // What they say is heard all the same.
+            for _ in 0..20 {
+                let mut echo = Command::new("echo");
+                let mut child = echo.arg("hello").stdout(Stdio::piped()).spawn().unwrap();
+                let mut said = String::new();
+                child.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
+                assert_eq!(said, "hello\n");
+                drop(child);
+                drop(Command::new("true").kill_on_drop(true).spawn().unwrap());
+            }
+            until(|| children().is_empty() && reapers() == 0).await;
+            assert_eq!(descriptors(), before);
+        });
+    });
+}
+
+/// A process that traces `id` until it is killed, and never waits for it: as long, the process can
+/// end, and not be reaped.
+fn tracer(id: u32) -> std::process::Child {
+    let seize = move || {
+        let nothing = std::ptr::null_mut::<libc::c_void>();
+        // SAFETY: this request takes no addresses.
+        match unsafe { libc::ptrace(libc::PTRACE_SEIZE, id, nothing, nothing) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    };
+    // It does not outlive the test, however that ends.
+    let mut command = std::process::Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // SAFETY: one system call may be made between fork and exec.
+    unsafe { command.pre_exec(seize) };
+    command.spawn().expect("it may be traced")
+}
+
+/// A program that runs until its input ends, and may be traced by anybody.
+fn traceable() -> (Child, ChildStdin, u32) {
+    let allow = || {
+        // It fails where the system does not ask for it.
+        // SAFETY: this option takes a number.
+        let _ = unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+        Ok(())
+    };
+    let mut command = command();
+    // SAFETY: 1: one system call is made. 2: it has to do with no descriptor.
+    unsafe { command.pre_exec(allow) };
+    let mut child = command.spawn().unwrap();
+    let (stdin, id) = (child.stdin.take().unwrap(), child.id().unwrap());
+    (child, stdin, id)
+}
+
+/// Whether the reaper's thread sleeps.
+fn reaper_sleeps() -> bool {
+    let tasks = fs::read_dir("/proc/self/task").expect("/proc is there");
+    let stats = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let mut states = stats.filter(|stat| stat.contains("(tenter-reaper)"));
+    states.any(|stat| stat.contains(") S "))
+}
+
+#[test]
+fn the_reaper_sleeps_while_a_debugger_holds_an_orphan_that_has_ended() {
+    alone!(|| {
+        runtime(1).block_on(async {
+            let (child, stdin, id) = traceable();
+            let mut tracer = tracer(id);
+            drop((child, stdin));
+            until(|| process_state(id) == Some('Z')).await;
+            // Each time that it is looked at, and not once by chance.
+            let mut naps = 0;
+            until(|| {
+                naps = if reaper_sleeps() { naps + 1 } else { 0 };
+                naps == 20
+            })
+            .await;
+            assert_eq!(process_state(id), Some('Z'));
+            tracer.kill().unwrap();
+            tracer.wait().unwrap();
+            until(|| process_state(id).is_none() && reapers() == 0).await;
+        });
+    });
+}
+
+#[test]
+fn an_orphan_is_reaped_beside_one_that_a_debugger_holds() {
+    alone!(|| {
+        runtime(1).block_on(async {
+            let (held, held_stdin, held_id) = traceable();
+            let mut tracer = tracer(held_id);
+            drop((held, held_stdin));
+            let (child, stdin, id) = cat();
+            drop(child);
+            until(|| process_state(held_id) == Some('Z') && reaper_sleeps()).await;
+            drop(stdin);
+            until(|| process_state(id).is_none()).await;
+            assert_eq!(process_state(held_id), Some('Z'));
+            tracer.kill().unwrap();
+            tracer.wait().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_child_that_a_debugger_holds_is_awaited_until_it_is_let_go() {
+    alone!(|| {
+        runtime(1).block_on(async {
+            let (mut child, _stdin, id) = traceable();
+            let mut tracer = tracer(id);
+            assert!(poll_once(child.wait()).await.is_none());
+            kill(id, Signal::KILL);
+            until(|| process_state(id) == Some('Z')).await;
+            assert!(poll_once(child.wait()).await.is_none());
+            let waiting = tenter::spawn(async move { child.wait().await });
+            tenter::yield_now().await;
+            tracer.kill().unwrap();
+            tracer.wait().unwrap();
+            assert_eq!(waiting.await.unwrap().unwrap().signal(), Some(libc::SIGKILL));
         });
     });
 }

@@ -17,8 +17,8 @@ use futures_lite::StreamExt;
 use futures_lite::future::{block_on, poll_once};
 use rustix::process::{self, Resource, Rlimit, getrlimit, setrlimit};
 use support::{
-    Child, Gate, LIMIT, apart, descriptors, expect_success, is_stopped, kill, runtime, wait_until,
-    within,
+    Child, Gate, LIMIT, apart, descriptors, expect_success, is_stopped, kill, process_state,
+    runtime, until, wait_until, within,
 };
 use tenter::signal::unix::{Signal, SignalKind, signal};
 use tenter::signal::{CtrlC, ctrl_c};
@@ -257,6 +257,27 @@ fn a_signal_that_was_ignored_is_ignored_again() {
         assert!(is_ignored(kind));
         raise(kind);
     });
+}
+
+#[test]
+fn children_of_a_program_that_ignores_sigchld_leave_no_zombies_and_are_heard() {
+    let output = Child::new().run(|| {
+        within(LIMIT, || {
+            runtime(2).block_on(async {
+                set_action(SignalKind::child(), libc::SIG_IGN, 0);
+                let mut listener = signal(SignalKind::child()).unwrap();
+                let mut child = Command::new("true").spawn().unwrap();
+                listener.recv().await;
+                // Nobody waits for it.
+                until(|| process_state(child.id()).is_none()).await;
+                let error = child.wait().expect_err("the system has the status");
+                assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
+                drop(listener);
+                assert!(is_ignored(SignalKind::child()));
+            });
+        });
+    });
+    expect_success(&output);
 }
 
 #[test]

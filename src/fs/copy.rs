@@ -25,6 +25,24 @@ const PIECE_BYTES: u64 = 16 * 1024 * 1024;
 ///
 /// Not cancel safe: dropped while pending, the copy stops within 16 MiB, and `to` is left with a
 /// part of the data.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-copy-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("one"), "hello").await?;
+///     assert_eq!(fs::copy(folder.join("one"), folder.join("other")).await?, 5);
+///     assert_eq!(fs::read(folder.join("other")).await?, b"hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<u64> {
     let from = from.as_ref().to_owned();
     let interest = Interest::new();

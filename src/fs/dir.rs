@@ -35,6 +35,24 @@ const ENTRIES: usize = 256;
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, it may have been made or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-create-dir-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::create_dir(folder.join("pictures")).await?;
+///     let again = fs::create_dir(folder.join("pictures")).await.unwrap_err();
+///     assert_eq!(again.kind(), std::io::ErrorKind::AlreadyExists);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::create_dir(path)).await
@@ -49,6 +67,25 @@ pub async fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, none, some or all may have been made.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-create-dir-all-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let path = folder.join("pictures").join("summer");
+///     fs::create_dir_all(&path).await?;
+///     fs::create_dir_all(&path).await?;
+///     assert!(fs::metadata(&path).await?.is_dir());
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::create_dir_all(path)).await
@@ -63,6 +100,24 @@ pub async fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, it may be gone or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-remove-dir-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::create_dir(folder.join("pictures")).await?;
+///     fs::remove_dir(folder.join("pictures")).await?;
+///     assert!(!fs::try_exists(folder.join("pictures")).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::remove_dir(path)).await
@@ -77,6 +132,24 @@ pub async fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, it goes on to the end once it has begun.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-remove-dir-all-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::create_dir_all(folder.join("pictures").join("summer")).await?;
+///     fs::remove_dir_all(folder.join("pictures")).await?;
+///     assert!(!fs::try_exists(folder.join("pictures")).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::remove_dir_all(path)).await
@@ -114,6 +187,25 @@ pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {
 }
 
 /// How to make a directory; see [`std::fs::DirBuilder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::os::unix::fs::PermissionsExt;
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-dir-builder-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let path = folder.join("keys").join("private");
+///     fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).await?;
+///     assert_eq!(fs::metadata(&path).await?.permissions().mode() & 0o777, 0o700);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct DirBuilder {
     is_recursive: bool,
@@ -163,6 +255,32 @@ impl DirBuilder {
 ///
 /// They come in no particular order, and without `.` and `..`. One call on the blocking pool
 /// fetches many.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-read-dir-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("one"), "1").await?;
+///     fs::write(folder.join("two"), "2").await?;
+///
+///     let mut entries = fs::read_dir(&folder).await?;
+///     let mut names = Vec::new();
+///     while let Some(entry) = entries.try_next().await? {
+///         names.push(entry.file_name());
+///     }
+///     names.sort();
+///     assert_eq!(names, ["one", "two"]);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub struct ReadDir {
     entries: VecDeque<io::Result<DirEntry>>,
     rest: Rest,
@@ -265,6 +383,27 @@ impl UnwindSafe for ReadDir {}
 impl RefUnwindSafe for ReadDir {}
 
 /// Something in a directory.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-dir-entry-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("greeting"), "hello").await?;
+///     let entry = fs::read_dir(&folder).await?.next_entry().await?.expect("a file");
+///     assert_eq!(entry.file_name(), "greeting");
+///     assert!(entry.file_type().await?.is_file());
+///     assert_eq!(entry.metadata().await?.len(), 5);
+///     assert_eq!(fs::read(entry.path()).await?, b"hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct DirEntry {
     entry: Arc<fs::DirEntry>,

@@ -31,7 +31,9 @@
 //!
 //! A call that runs on the pool cannot be taken back. Where the future of an operation is dropped
 //! before it is ready, the call is cancelled if it waits for a thread, and else goes on: the file
-//! may or may not have been renamed. Each function says what else that means for it.
+//! may or may not have been renamed. Each function says what else that means for it. One that did
+//! not run, since the runtime was shut down or the system had no thread left for it, is an error of
+//! the kind [`Other`](std::io::ErrorKind::Other).
 //!
 //! The end of a runtime waits for calls that run. It does not wait for those on pipes, terminals
 //! and other devices, for they may wait for ever: opening a pipe that nobody writes to holds up

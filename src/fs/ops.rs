@@ -43,6 +43,23 @@ pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
 /// # Cancel safety
 ///
 /// As that of [`read()`].
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-read-to-string-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("greeting"), "hello").await?;
+///     assert_eq!(fs::read_to_string(folder.join("greeting")).await?, "hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     let interest = Interest::new();
     let lost = interest.lost();
@@ -72,6 +89,25 @@ fn read_now(path: &PathBuf, lost: &Lost) -> io::Result<Vec<u8>> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, the file may have none, some or all of the data.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-write-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let path = folder.join("greeting");
+///     fs::write(&path, "good morning").await?;
+///     fs::write(&path, "hello").await?;
+///     assert_eq!(fs::read(&path).await?, b"hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let contents = contents.as_ref().to_owned();
     hop_to(path.as_ref().to_owned(), move |path, _| fs::write(path, contents)).await
@@ -86,6 +122,25 @@ pub async fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> io::Re
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-metadata-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("greeting"), "hello").await?;
+///     let metadata = fs::metadata(folder.join("greeting")).await?;
+///     assert!(metadata.is_file());
+///     assert_eq!(metadata.len(), 5);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = path.as_ref().to_owned();
     hop(move || fs::metadata(path)).await
@@ -100,6 +155,25 @@ pub async fn metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-symlink-metadata-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let link = folder.join("link");
+///     fs::symlink(&folder, &link).await?;
+///     assert!(fs::symlink_metadata(&link).await?.is_symlink());
+///     assert!(fs::metadata(&link).await?.is_dir());
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
     let path = path.as_ref().to_owned();
     hop(move || fs::symlink_metadata(path)).await
@@ -114,6 +188,23 @@ pub async fn symlink_metadata(path: impl AsRef<Path>) -> io::Result<Metadata> {
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-try-exists-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     assert!(fs::try_exists(&folder).await?);
+///     assert!(!fs::try_exists(folder.join("nothing")).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
     let path = path.as_ref().to_owned();
     hop(move || fs::exists(path)).await
@@ -128,6 +219,25 @@ pub async fn try_exists(path: impl AsRef<Path>) -> io::Result<bool> {
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-canonicalize-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let link = folder.join("link");
+///     fs::symlink(&folder, &link).await?;
+///     let path = fs::canonicalize(link).await?;
+///     assert_eq!(path, fs::canonicalize(&folder).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
     hop(move || fs::canonicalize(path)).await
@@ -142,6 +252,24 @@ pub async fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// # Cancel safety
 ///
 /// Cancel safe: it changes nothing.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-read-link-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::symlink("greeting", folder.join("link")).await?;
+///     let target = fs::read_link(folder.join("link")).await?;
+///     assert_eq!(target, std::path::Path::new("greeting"));
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
     let path = path.as_ref().to_owned();
     hop(move || fs::read_link(path)).await
@@ -156,6 +284,25 @@ pub async fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, the name may be there or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-hard-link-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("one"), "hello").await?;
+///     fs::hard_link(folder.join("one"), folder.join("other")).await?;
+///     fs::remove_file(folder.join("one")).await?;
+///     assert_eq!(fs::read(folder.join("other")).await?, b"hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
     hop(move || fs::hard_link(original, link)).await
@@ -170,6 +317,24 @@ pub async fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, the link may be there or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-symlink-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     fs::write(folder.join("greeting"), "hello").await?;
+///     fs::symlink("greeting", folder.join("link")).await?;
+///     assert_eq!(fs::read(folder.join("link")).await?, b"hello");
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result<()> {
     let (original, link) = (original.as_ref().to_owned(), link.as_ref().to_owned());
     hop(move || std::os::unix::fs::symlink(original, link)).await
@@ -184,6 +349,26 @@ pub async fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, it has been renamed or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-rename-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     // Readers see the old settings or the new ones, and never a part.
+///     fs::write(folder.join("settings.new"), "colour = blue").await?;
+///     fs::rename(folder.join("settings.new"), folder.join("settings")).await?;
+///     assert_eq!(fs::read(folder.join("settings")).await?, b"colour = blue");
+///     assert!(!fs::try_exists(folder.join("settings.new")).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
     let (from, to) = (from.as_ref().to_owned(), to.as_ref().to_owned());
     hop(move || fs::rename(from, to)).await
@@ -198,6 +383,25 @@ pub async fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, the file may be gone or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-remove-file-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let path = folder.join("greeting");
+///     fs::write(&path, "hello").await?;
+///     fs::remove_file(&path).await?;
+///     assert!(!fs::try_exists(&path).await?);
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::remove_file(path)).await
@@ -212,6 +416,27 @@ pub async fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// # Cancel safety
 ///
 /// Not cancel safe: dropped while pending, they may have been changed or not.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::fs;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let folder = std::env::temp_dir();
+/// # let folder = folder.join(format!("tenter-set-permissions-{}", std::process::id()));
+/// # std::fs::create_dir(&folder)?;
+/// tenter::run(async {
+///     let path = folder.join("greeting");
+///     fs::write(&path, "hello").await?;
+///     let mut permissions = fs::metadata(&path).await?.permissions();
+///     permissions.set_readonly(true);
+///     fs::set_permissions(&path, permissions).await?;
+///     assert!(fs::metadata(&path).await?.permissions().readonly());
+/// #     std::fs::remove_dir_all(&folder)
+/// })?
+/// # }
+/// ```
 pub async fn set_permissions(path: impl AsRef<Path>, permissions: Permissions) -> io::Result<()> {
     let path = path.as_ref().to_owned();
     hop(move || fs::set_permissions(path, permissions)).await

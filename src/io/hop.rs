@@ -10,6 +10,9 @@ use std::task::{Context, Poll, ready};
 use crate::lifecycle::{JoinHandle, Place};
 use crate::runtime::Handle;
 
+const CANCELLED: &str =
+    "the call was cancelled: the runtime was shut down, or had no thread left to do it";
+
 /// What the end of the runtime does about a call that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -37,7 +40,16 @@ impl<R: Send + 'static> Hop<R> {
     /// Panics outside a runtime.
     #[track_caller]
     pub(crate) fn new(exit: Exit, f: impl FnOnce() -> io::Result<R> + Send + 'static) -> Hop<R> {
-        let place = Place::new(Location::caller());
+        Hop::at(exit, Place::new(Location::caller()), f)
+    }
+
+    /// [`Hop::new`] of a call that may have a name.
+    #[track_caller]
+    pub(crate) fn at(
+        exit: Exit,
+        place: Place,
+        f: impl FnOnce() -> io::Result<R> + Send + 'static,
+    ) -> Hop<R> {
         let runtime = Handle::current();
         let handle = match exit {
             Exit::Waits => runtime.spawn_blocking_at(f, place),
@@ -57,7 +69,9 @@ impl<R: Send + 'static> Hop<R> {
 impl<R> Future for Hop<R> {
     type Output = io::Result<R>;
 
-    /// Polls for what the call returns, or for the error that the runtime was shut down first.
+    /// Polls for what the call returns, or for the error that it was cancelled before: the runtime
+    /// was shut down, or the system had no thread for it, of which [`report`](crate::runtime::report)
+    /// told why.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
         let Some(handle) = &mut self.handle else {
             unreachable!("a call that is detached is gone")
@@ -66,7 +80,7 @@ impl<R> Future for Hop<R> {
             Ok(result) => result,
             Err(error) => match error.try_into_panic() {
                 Ok(payload) => resume_unwind(payload),
-                Err(_) => Err(io::Error::other("the runtime was shut down")),
+                Err(_) => Err(io::Error::other(CANCELLED)),
             },
         })
     }

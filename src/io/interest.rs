@@ -68,6 +68,24 @@ impl fmt::Debug for Interest {
 /// The directions in which a descriptor can go on.
 ///
 /// An end of the stream or an error counts: the next operation reports it without waiting.
+///
+/// # Examples
+///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use tenter::io::{Async, Interest};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (one, _other) = UnixStream::pair()?;
+///     let one = Async::new(one)?;
+///     let ready = one.ready(Interest::READABLE | Interest::WRITABLE).await?;
+///     assert!(ready.is_writable());
+///     assert!(!ready.is_readable(), "nothing was sent");
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Ready(u8);
 

@@ -13,12 +13,49 @@ use crate::lifecycle::budget;
 use super::Async;
 
 /// The future of [`Async::readable`].
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use tenter::io::Async;
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (one, mut other) = UnixStream::pair()?;
+///     let one = Async::new(one)?;
+///     let waiting = one.readable();
+///     other.write_all(b"hello")?;
+///     waiting.await?;
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Readable<'a, T: AsFd> {
     wait: Wait<'a, T>,
 }
 
 /// The future of [`Async::writable`].
+///
+/// # Examples
+///
+/// ```
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+/// use tenter::io::Async;
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (one, _other) = UnixStream::pair()?;
+///     let one = Async::new(one)?;
+///     one.writable().await?;
+///     assert_eq!(one.get_ref().write(b"hello")?, 5);
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Writable<'a, T: AsFd> {
     wait: Wait<'a, T>,

@@ -128,7 +128,7 @@ impl AsyncRead for Stdin {
     /// # Errors
     ///
     /// - What the system says; also that standard input is closed.
-    /// - `Other` if the runtime was shut down.
+    /// - `Other` if the runtime was shut down, or a thread that has to read could not be started.
     ///
     /// # Panics
     ///

@@ -45,12 +45,40 @@ pub struct Stdout(Output);
 pub struct Stderr(Output);
 
 /// The standard output of this process; see [`Stdout`].
+///
+/// # Examples
+///
+/// ```
+/// use tenter::io::{self, AsyncWriteExt};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut stdout = io::stdout();
+///     assert_eq!(stdout.write(b"hello\n").await?, 6);
+///     stdout.flush().await
+/// })?
+/// # }
+/// ```
 #[must_use]
 pub fn stdout() -> Stdout {
     Stdout(Output::new(|| io::stdout().as_fd().try_clone_to_owned()))
 }
 
 /// The standard error of this process; see [`Stderr`].
+///
+/// # Examples
+///
+/// ```
+/// use tenter::io::{self, AsyncWriteExt};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut stderr = io::stderr();
+///     assert_eq!(stderr.write(b"warning: all is well\n").await?, 21);
+///     stderr.flush().await
+/// })?
+/// # }
+/// ```
 #[must_use]
 pub fn stderr() -> Stderr {
     Stderr(Output::new(|| io::stderr().as_fd().try_clone_to_owned()))

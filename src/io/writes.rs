@@ -51,7 +51,7 @@ impl Writes {
     ///
     /// # Errors
     ///
-    /// - `Other` if the runtime was shut down before it began.
+    /// - `Other` if the runtime was shut down before it began, or no thread could be started for it.
     pub(crate) fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u64>>> {
         let Some(hop) = &mut self.hop else { return Poll::Ready(Ok(None)) };
         let finished = ready!(Pin::new(hop).poll(cx));

@@ -67,6 +67,29 @@ pub trait Listener {
 /// that never ends.
 ///
 /// An error is an item like any other; the stream goes on after it.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use tenter::net::{TcpListener, TcpStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let one = TcpStream::connect(listener.local_addr()?).await?;
+///     let two = TcpStream::connect(listener.local_addr()?).await?;
+///
+///     let mut accepted = Vec::new();
+///     let mut incoming = listener.incoming().take(2);
+///     while let Some(stream) = incoming.try_next().await? {
+///         accepted.push(stream.peer_addr()?);
+///     }
+///     assert_eq!(accepted, [one.local_addr()?, two.local_addr()?]);
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "streams do nothing unless polled"]
 pub struct Incoming<'a, L = TcpListener> {

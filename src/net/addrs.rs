@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 use std::panic::Location;
 use std::vec;
 
+use crate::io::{Exit, Hop};
 use crate::lifecycle::Place;
-use crate::runtime::Handle;
 
 /// Resolves `host` to socket addresses.
 ///
@@ -18,7 +18,8 @@ use crate::runtime::Handle;
 ///
 /// - [`io::ErrorKind::InvalidInput`] if a string is neither an address nor `host:port`.
 /// - Whatever the resolver says about a name that it cannot resolve.
-/// - [`io::ErrorKind::Other`] if the runtime shuts down meanwhile.
+/// - [`io::ErrorKind::Other`] if the runtime shuts down meanwhile, or the system has no thread left
+///   for the look-up.
 ///
 /// # Panics
 ///
@@ -26,8 +27,9 @@ use crate::runtime::Handle;
 ///
 /// # Cancel safety
 ///
-/// Nothing is lost. A look-up that has begun cannot be interrupted: it ends by itself, on its
-/// thread, and the end of the runtime does not wait for it.
+/// Nothing is lost. A look-up that waits for a thread is not done any more. One that has begun
+/// cannot be interrupted: it ends by itself, on its thread, and the end of the runtime does not
+/// wait for it.
 ///
 /// # Examples
 ///
@@ -48,9 +50,45 @@ pub async fn lookup_host<A: ToSocketAddrs>(host: A) -> io::Result<SocketAddrs> {
 ///
 /// The counterpart of [`std::net::ToSocketAddrs`] that does not block, for the same types. It is
 /// implemented here alone; [`lookup_host`] is the way to call it.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use tenter::net::{ToSocketAddrs, lookup_host};
+///
+/// async fn first(host: impl ToSocketAddrs) -> io::Result<SocketAddr> {
+///     lookup_host(host).await?.next().ok_or(io::ErrorKind::NotFound.into())
+/// }
+///
+/// # fn main() -> io::Result<()> {
+/// tenter::run(async {
+///     let addr = first("127.0.0.1:80").await?;
+///     assert_eq!(addr, first(("127.0.0.1", 80)).await?);
+///     assert_eq!(addr, first(addr).await?);
+///     io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 pub trait ToSocketAddrs: sealed::ToTarget {}
 
 /// The addresses that [`lookup_host`] found.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let addrs = tenter::net::lookup_host("127.0.0.1:80").await?;
+///     assert_eq!(addrs.len(), 1);
+///     for addr in addrs {
+///         assert!(addr.ip().is_loopback());
+///     }
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct SocketAddrs(Found);
 
@@ -91,7 +129,7 @@ pub(super) async fn resolve<A: ToSocketAddrs + ?Sized>(host: &A) -> io::Result<S
     };
     let place = Place::named(Location::caller(), format!("look-up of {host}"));
     let look_up = move || std::net::ToSocketAddrs::to_socket_addrs(&(&*host, port));
-    let found = Handle::current().spawn_abandonable(look_up, place).await??;
+    let found = Hop::at(Exit::Abandons, place, look_up).await?;
     Ok(SocketAddrs(Found::Many(found)))
 }
 

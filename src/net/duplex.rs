@@ -3,10 +3,14 @@
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
+use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
 use crate::io::Async;
+
+/// Buffers that one system call takes (`IOV_MAX`); the standard library leaves out the others.
+const BUFS_MAX: usize = 1024;
 
 /// The streams of this module, as their halves see them.
 pub trait Duplex: fmt::Debug {
@@ -65,6 +69,11 @@ pub trait Duplex: fmt::Debug {
     }
 }
 
+/// Bytes that one system call can move to or from these buffers.
+pub(super) fn asked(bufs: &[impl Deref<Target = [u8]>]) -> usize {
+    bufs.iter().take(BUFS_MAX).fold(0, |sum, buf| sum.saturating_add(buf.len()))
+}
+
 /// Gives `$type`, a struct with an `Async<$std>` called `io`, what all streams have.
 ///
 /// Two private functions are its own: `poll_read_op`, which does a read as [`Async::poll_op`]
@@ -72,7 +81,7 @@ pub trait Duplex: fmt::Debug {
 macro_rules! duplex {
     ($type:ident, $std:ty, $addr:ty) => {
         impl $type {
-            /// Splits the stream into halves that borrow it.
+            /// Splits the stream into halves that borrow it; there is an example at [`ReadHalf`].
             pub fn split(&mut self) -> (ReadHalf<'_, $type>, WriteHalf<'_, $type>) {
                 split::borrow(self)
             }
@@ -80,7 +89,8 @@ macro_rules! duplex {
             /// Splits the stream into halves that can go to different tasks.
             ///
             /// Dropping the write half shuts the connection's write half down, and
-            /// [`OwnedReadHalf::reunite`] makes one stream of both again.
+            /// [`OwnedReadHalf::reunite`] makes one stream of both again. There is an example
+            /// at [`OwnedReadHalf`].
             pub fn into_split(self) -> (OwnedReadHalf<$type>, OwnedWriteHalf<$type>) {
                 split::own(self)
             }
@@ -221,7 +231,7 @@ macro_rules! duplex {
                 cx: &mut Context<'_>,
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                let len = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+                let len = crate::net::duplex::asked(bufs);
                 if len == 0 {
                     return Poll::Ready(Ok(0));
                 }
@@ -241,7 +251,7 @@ macro_rules! duplex {
                 cx: &mut Context<'_>,
                 bufs: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
-                let len = bufs.iter().map(|buf| buf.len()).sum::<usize>();
+                let len = crate::net::duplex::asked(bufs);
                 if len == 0 {
                     return Poll::Ready(Ok(0));
                 }

@@ -13,6 +13,26 @@ use super::forward::{forward_read, forward_write};
 
 /// The half of a stream that reads, by reference; made by [`TcpStream::split`] and
 /// [`UnixStream::split`](super::UnixStream::split).
+///
+/// # Examples
+///
+/// ```
+/// use tenter::io::{AsyncReadExt, AsyncWriteExt};
+/// use tenter::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (mut ours, theirs) = UnixStream::pair()?;
+///     tenter::spawn(async move { tenter::io::copy(&theirs, &theirs).await }).detach();
+///
+///     let (mut reader, mut writer) = ours.split();
+///     let mut echo = [0; 5];
+///     tenter::try_join!(writer.write_all(b"hello"), reader.read_exact(&mut echo))?;
+///     assert_eq!(&echo, b"hello");
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ReadHalf<'a, S: Duplex = TcpStream> {
     stream: &'a S,
@@ -22,6 +42,8 @@ pub struct ReadHalf<'a, S: Duplex = TcpStream> {
 /// [`UnixStream::split`](super::UnixStream::split).
 ///
 /// Closing it shuts the write half of the connection down; dropping it does nothing.
+///
+/// There is an example at [`ReadHalf`].
 #[derive(Debug)]
 pub struct WriteHalf<'a, S: Duplex = TcpStream> {
     stream: &'a S,
@@ -29,6 +51,29 @@ pub struct WriteHalf<'a, S: Duplex = TcpStream> {
 
 /// The half of a stream that reads; made by [`TcpStream::into_split`] and
 /// [`UnixStream::into_split`](super::UnixStream::into_split).
+///
+/// # Examples
+///
+/// ```
+/// use tenter::io::{AsyncReadExt, AsyncWriteExt};
+/// use tenter::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (ours, theirs) = UnixStream::pair()?;
+///     tenter::spawn(async move { tenter::io::copy(&theirs, &theirs).await }).detach();
+///
+///     let (mut reader, mut writer) = ours.into_split();
+///     // The half is dropped there, and the other end sees the end of the stream.
+///     let writing = tenter::spawn(async move { writer.write_all(b"hello").await });
+///     let mut echo = String::new();
+///     reader.read_to_string(&mut echo).await?;
+///     assert_eq!(echo, "hello");
+///     writing.await??;
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnedReadHalf<S: Duplex = TcpStream> {
     stream: Arc<S>,
@@ -39,6 +84,8 @@ pub struct OwnedReadHalf<S: Duplex = TcpStream> {
 ///
 /// Closing it shuts the write half of the connection down, and so does dropping it; see
 /// [`forget`](OwnedWriteHalf::forget). The descriptor is closed with the second half.
+///
+/// There is an example at [`OwnedReadHalf`].
 #[derive(Debug)]
 pub struct OwnedWriteHalf<S: Duplex = TcpStream> {
     stream: Arc<S>,

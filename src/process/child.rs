@@ -53,7 +53,7 @@ pub struct Child {
     /// The pipe from its standard error, if that was made [`piped`](process::Stdio::piped).
     pub stderr: Option<ChildStderr>,
     life: Life<Kid>,
-    /// Its pidfd, with the driver, until it is reaped.
+    /// Its pidfd, with the driver, until it is reaped, by this or by somebody else.
     watch: Option<Async<Arc<OwnedFd>>>,
     kill_on_drop: bool,
 }
@@ -81,7 +81,11 @@ impl Child {
             kill_on_drop: true,
         };
         let driver = handle.driver();
-        child.watch = Some(Async::with_driver(pidfd?, Arc::clone(driver)));
+        match pidfd? {
+            Some(pidfd) => child.watch = Some(Async::with_driver(pidfd, Arc::clone(driver))),
+            // `wait` tells.
+            None => child.life.lose(),
+        }
         child.stdin = stdin.map(|pipe| ChildStdin::new(pipe, driver)).transpose()?;
         child.stdout = stdout.map(|pipe| ChildStdout::new(pipe, driver)).transpose()?;
         child.stderr = stderr.map(|pipe| ChildStderr::new(pipe, driver)).transpose()?;

@@ -5,7 +5,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use crate::primitive::Arc;
 use crate::runtime::ChildEntry;
@@ -16,7 +18,8 @@ use super::life::Reap;
 #[derive(Debug)]
 pub(super) struct Kid {
     child: Child,
-    /// `None` if there was no descriptor left for it: then it is about to be killed.
+    /// `None` if there was no descriptor left for it, and then it is about to be killed; or if
+    /// there was no process left.
     pidfd: Option<Arc<OwnedFd>>,
     /// Its place in the runtime's list, until it is reaped.
     _entry: ChildEntry,
@@ -29,15 +32,25 @@ impl Kid {
 
     /// Opens the descriptor that is readable when the process has ended.
     ///
+    /// `None` if somebody else has reaped it, be it the system because SIGCHLD is ignored: the
+    /// number is nobody's then, or that of another.
+    ///
     /// # Errors
     ///
     /// The system's, if there is no descriptor left.
-    pub(super) fn open(&mut self) -> io::Result<Arc<OwnedFd>> {
-        // Nobody has reaped the child, so the number is its own (Z1).
-        let pidfd = pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty());
-        let pidfd = Arc::new(pidfd.map_err(explain)?);
+    pub(super) fn open(&mut self) -> io::Result<Option<Arc<OwnedFd>>> {
+        let pidfd = match pidfd_open(Pid::from_child(&self.child), PidfdFlags::empty()) {
+            // Nobody, or a thread of another.
+            Err(Errno::SRCH | Errno::INVAL | Errno::NOENT) => return Ok(None),
+            pidfd => Arc::new(pidfd.map_err(explain)?),
+        };
+        // It is told without being reaped, or is a stranger.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Err(Errno::CHILD) = waitid(WaitId::PidFd(pidfd.as_fd()), look) {
+            return Ok(None);
+        }
         self.pidfd = Some(Arc::clone(&pidfd));
-        Ok(pidfd)
+        Ok(Some(pidfd))
     }
 
     pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
@@ -51,7 +64,13 @@ impl Kid {
     /// Kills the process; that it has ended already is no error.
     pub(super) fn kill(&mut self) -> io::Result<()> {
         match &self.pidfd {
-            None => self.child.kill(),
+            // Not by a number that somebody else may have by now.
+            None => match self.child.try_wait() {
+                Ok(None) => self.child.kill(),
+                Ok(Some(_)) => Ok(()),
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),
+                Err(error) => Err(error),
+            },
             Some(pidfd) => match pidfd_send_signal(pidfd, Signal::KILL) {
                 Err(Errno::SRCH) => Ok(()),
                 sent => Ok(sent?),

@@ -65,6 +65,11 @@ impl<K: Reap> Life<K> {
         result
     }
 
+    /// Takes note that somebody else has reaped the child.
+    pub(crate) fn lose(&mut self) {
+        self.running = None;
+    }
+
     /// Polls for the end by `poll_io`, which tries what it is given until the driver has to wait.
     ///
     /// # Errors

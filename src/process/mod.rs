@@ -31,8 +31,8 @@
 //!
 //! Only children of this room are waited for, one by one. A program that ignores SIGCHLD, or waits
 //! for any child, takes the status away; [`Child::wait`] then returns the system's `ECHILD` when
-//! the child has ended. Signals never reach a stranger who got the child's number: they are
-//! sent by the pidfd too.
+//! the child has ended, and so does [`Command::output`]. Signals never reach a stranger who got the
+//! child's number: they are sent by the pidfd too.
 //!
 //! # Descriptors
 //!

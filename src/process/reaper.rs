@@ -42,7 +42,11 @@ fn see_to(care: Care) {
         return;
     }
     let reaper = thread::Builder::new().name(NAME.to_owned());
-    if reaper.spawn(|| orphans().serve(Bell::new(), sleep)).is_err() {
+    let serve = || {
+        let mut held = Vec::new();
+        orphans().serve(Bell::new(), |kids, bell| sleep(kids, bell, &mut held));
+    };
+    if reaper.spawn(serve).is_err() {
         // They stay in the list until the next child is started or lost.
         orphans().start_failed();
     }
@@ -77,17 +81,24 @@ impl orphans::Bell for Bell {
 
 /// Waits until one of these children has ended, or the bell was rung; or for a moment, if there is
 /// something that cannot be waited for.
-fn sleep(kids: &[Kid], bell: &Bell) {
-    let bell = bell.0.as_ref().map(|bell| bell.as_fd());
-    let watched = kids.iter().map(Kid::pidfd).chain([bell]);
-    let all = watched.clone().all(|fd| fd.is_some());
-    let watched = watched.flatten().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
-    let mut watched: Vec<_> = watched.collect();
+///
+/// `held` has those that had ended by the sleep before. One that is still here cannot be reaped
+/// yet, since a debugger holds it, and its pidfd would end each sleep at once.
+fn sleep(kids: &[Kid], bell: &Bell, held: &mut Vec<u32>) {
+    held.retain(|id| kids.iter().any(|kid| kid.id() == *id));
+    let others = kids.iter().filter(|kid| !held.contains(&kid.id()));
+    let watched = others.map(|kid| (Some(kid.id()), kid.pidfd()));
+    let watched = watched.chain([(None, bell.0.as_ref().map(|bell| bell.as_fd()))]);
+    let is_all = held.is_empty() && watched.clone().all(|(_, fd)| fd.is_some());
+    let (ids, mut fds): (Vec<_>, Vec<_>) = watched
+        .filter_map(|(id, fd)| Some((id, PollFd::from_borrowed_fd(fd?, PollFlags::IN))))
+        .unzip();
     let interval = Timespec { tv_sec: 0, tv_nsec: LOOK_INTERVAL_NS.into() };
-    let timeout = (!all).then_some(&interval);
-    match poll(&mut watched, timeout) {
+    match poll(&mut fds, (!is_all).then_some(&interval)) {
         Ok(_) | Err(Errno::INTR) => {}
         // Out of memory, or more children than the limit of descriptors by now.
         Err(_) => thread::sleep(Duration::from_nanos(LOOK_INTERVAL_NS.into())),
     }
+    let ended = ids.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
+    held.extend(ended.filter_map(|(id, _)| id));
 }

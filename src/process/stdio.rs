@@ -1,4 +1,8 @@
 //! The parent's ends of a child's pipes.
+//!
+//! A read or write of fewer bytes than asked does not mean that a pipe is empty or full: whoever
+//! has the other end may have put it into packet mode, and what is taken from the standard library
+//! may be a terminal or a socket. So each is tried until the system says that it would block.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -18,6 +22,26 @@ use crate::runtime::Handle;
 /// A pipe to the child's standard input.
 ///
 /// Closing it, or dropping it, is the end of the child's input.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::io::AsyncWriteExt;
+/// use tenter::process::{Command, Stdio};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut sort =
+///         Command::new("sort").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+///     let mut stdin = sort.stdin.take().expect("it is a pipe");
+///     stdin.write_all(b"b\na\n").await?;
+///     // `sort` says nothing before the end of its input.
+///     stdin.close().await?;
+///     assert_eq!(sort.wait_with_output().await?.stdout, b"a\nb\n");
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChildStdin {
     /// `None` once it is closed.
@@ -25,6 +49,26 @@ pub struct ChildStdin {
 }
 
 /// A pipe from the child's standard output.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::StreamExt;
+/// use tenter::io::{AsyncBufReadExt, BufReader};
+/// use tenter::process::{Command, Stdio};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut child = Command::new("printf").arg("one\\ntwo\\n").stdout(Stdio::piped()).spawn()?;
+///     let mut lines = BufReader::new(child.stdout.take().expect("it is a pipe")).lines();
+///     assert_eq!(lines.try_next().await?.as_deref(), Some("one"));
+///     assert_eq!(lines.try_next().await?.as_deref(), Some("two"));
+///     assert_eq!(lines.try_next().await?, None);
+///     assert!(child.wait().await?.success());
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ChildStdout {
     pipe: Async<File>,
@@ -97,7 +141,7 @@ impl AsyncWrite for ChildStdin {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        pipe.poll_stream(cx, Direction::Write, buf.len(), |mut pipe| pipe.write(buf))
+        pipe.poll_op(cx, Direction::Write, |mut pipe| pipe.write(buf))
     }
 
     fn poll_write_vectored(
@@ -106,11 +150,10 @@ impl AsyncWrite for ChildStdin {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let pipe = self.pipe()?;
-        let len = bufs.iter().map(|buf| buf.len()).sum();
-        if len == 0 {
+        if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        pipe.poll_stream(cx, Direction::Write, len, |mut pipe| pipe.write_vectored(bufs))
+        pipe.poll_op(cx, Direction::Write, |mut pipe| pipe.write_vectored(bufs))
     }
 
     /// Does nothing: what was written is the system's.
@@ -171,11 +214,10 @@ macro_rules! reading {
                 cx: &mut Context<'_>,
                 buf: &mut [u8],
             ) -> Poll<io::Result<usize>> {
-                let len = buf.len();
-                if len == 0 {
+                if buf.is_empty() {
                     return Poll::Ready(Ok(0));
                 }
-                self.pipe.poll_stream(cx, Direction::Read, len, |mut pipe| pipe.read(buf))
+                self.pipe.poll_op(cx, Direction::Read, |mut pipe| pipe.read(buf))
             }
 
             fn poll_read_vectored(
@@ -183,11 +225,10 @@ macro_rules! reading {
                 cx: &mut Context<'_>,
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
-                let len = bufs.iter().map(|buf| buf.len()).sum();
-                if len == 0 {
+                if bufs.iter().all(|buf| buf.is_empty()) {
                     return Poll::Ready(Ok(0));
                 }
-                self.pipe.poll_stream(cx, Direction::Read, len, |mut pipe| pipe.read_vectored(bufs))
+                self.pipe.poll_op(cx, Direction::Read, |mut pipe| pipe.read_vectored(bufs))
             }
         }
 

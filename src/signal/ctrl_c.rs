@@ -57,6 +57,27 @@ pub fn ctrl_c() -> CtrlC {
 }
 
 /// The future of [`ctrl_c`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tenter::{signal, time};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut beat = time::interval(Duration::from_secs(1));
+///     // One future for all rounds: a Ctrl-C between two of them is not missed.
+///     let mut ctrl_c = signal::ctrl_c();
+///     loop {
+///         tenter::select! {
+///             tick = beat.tick() => println!("{tick:?}"),
+///             pressed = &mut ctrl_c => return pressed,
+///         }
+///     }
+/// })?
+/// # }
+/// ```
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct CtrlC {
     state: State,

@@ -141,6 +141,10 @@ impl Entry {
         let mut ours = current;
         ours.sa_sigaction = our_address();
         ours.sa_flags = SA_RESTART | SA_SIGINFO | (current.sa_flags & FLAGS_KEPT);
+        if signal == libc::SIGCHLD && current.sa_sigaction == libc::SIG_IGN {
+            // Whoever ignores it has the system reap children.
+            ours.sa_flags |= SA_NOCLDWAIT;
+        }
         let replaced = exchange(signal, &ours)?;
         if !is_same(&replaced, &current) {
             // Somebody else was as quick; a signal that came in between has passed them by.

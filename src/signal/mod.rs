@@ -19,7 +19,8 @@
 //!
 //! A signal that somebody listens for does not do what it usually does: with a listener for
 //! SIGTERM, `kill` no longer ends the program. One that was ignored is heard all the same, such as
-//! SIGINT in what a shell has started in the background. When the last listener of a signal is
+//! SIGINT in what a shell has started in the background; where SIGCHLD was ignored, the system goes
+//! on reaping children by itself. When the last listener of a signal is
 //! dropped, what was in force before is put back, and the signal ends the program again. So the
 //! second Ctrl-C after `ctrl_c().await` kills the program; who wants to hear more of them keeps one
 //! [`unix::Signal`] for all.
@@ -67,7 +68,7 @@
 //!   it counts. So a delivery that the handler takes for somebody is seen by somebody; one that
 //!   comes while nobody listens does what it would do without a handler.
 //! - **N4** The handler calls what is safe in a handler, and nothing else: atomics, `write`,
-//!   `sigaction`, `raise`, and the handler before it. It leaves `errno` as it was.
+//!   `sigaction`, `signal`, `raise`, and the handler before it. It leaves `errno` as it was.
 //!
 //! LIVENESS (N1): a listener that finds nothing new waits for an edge of the eventfd, and each ring
 //! is one. The driver loses no edge between the look and the wait (D2, D3).

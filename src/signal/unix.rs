@@ -63,6 +63,22 @@ fn watch(listener: &Listener, handle: &Handle) -> io::Result<Async<OwnedFd>> {
 ///
 /// It is also a [`Stream`] of its deliveries. Dropping the last listener for a signal puts back what
 /// the signal did before.
+///
+/// # Examples
+///
+/// ```
+/// use rustix::process::{getpid, kill_process};
+/// use tenter::signal::unix::{SignalKind, signal};
+///
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let mut resized = signal(SignalKind::window_change())?;
+///     kill_process(getpid(), rustix::process::Signal::WINCH)?;
+///     assert_eq!(resized.recv().await, Some(()));
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[must_use = "the signal does nothing at all while nobody looks at its listener"]
 pub struct Signal {
     kind: SignalKind,
@@ -128,6 +144,15 @@ impl RefUnwindSafe for Signal {}
 /// Which signal.
 ///
 /// [`SignalKind::from_raw`] makes those that have no function here, real-time signals among them.
+///
+/// # Examples
+///
+/// ```
+/// use tenter::signal::unix::SignalKind;
+///
+/// assert_eq!(SignalKind::from_raw(15), SignalKind::terminate());
+/// assert_eq!(i32::from(SignalKind::hangup()), 1);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SignalKind(i32);
 

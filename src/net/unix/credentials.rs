@@ -6,6 +6,20 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// The process at the other end of a Unix stream; see
 /// [`UnixStream::peer_cred`](super::UnixStream::peer_cred).
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// tenter::run(async {
+///     let (one, other) = tenter::net::UnixStream::pair()?;
+///     let peer = one.peer_cred()?;
+///     assert_eq!(peer.pid(), Some(std::process::id() as i32));
+///     assert_eq!(peer.uid(), other.peer_cred()?.uid());
+///     std::io::Result::Ok(())
+/// })?
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UCred {
     pid: i32,

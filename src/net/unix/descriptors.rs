@@ -24,6 +24,10 @@ const DESCRIPTORS_MAX: usize = 253;
 /// Room for as many.
 const SPACE: usize = cmsg_space!(ScmRights(DESCRIPTORS_MAX));
 
+/// Room for what else a message may bring, if the socket was told so by its options: credentials,
+/// a time, a security label. The system stores it before the descriptors.
+const OTHERS_SPACE: usize = 512;
+
 /// Descriptors. Linux only.
 impl UnixStream {
     /// Sends `data`, and copies of `fds` with its first byte.
@@ -81,6 +85,10 @@ impl UnixStream {
     /// What lies behind a message with descriptors never comes in one call with it; what lies
     /// before it may. The descriptors are closed on `exec`. 0 bytes are the end of the stream, or an
     /// empty `buf`.
+    ///
+    /// What else comes with a message, because the socket's options ask for it, such as credentials
+    /// and times, is passed over. `SO_PASSPIDFD` is not for this: it adds a descriptor to each
+    /// message that nobody closes.
     ///
     /// # Errors
     ///
@@ -226,8 +234,9 @@ fn send_message(
 /// In the first two cases the message is lost, and all of its descriptors are closed.
 fn receive_message(socket: BorrowedFd<'_>, buf: &mut [u8], max: usize) -> io::Result<Received> {
     let max = max.min(DESCRIPTORS_MAX);
-    let mut space = [MaybeUninit::uninit(); SPACE];
-    let mut control = RecvAncillaryBuffer::new(&mut space[..cmsg_space!(ScmRights(max))]);
+    let mut space = [MaybeUninit::uninit(); SPACE + OTHERS_SPACE];
+    let room = cmsg_space!(ScmRights(max)) + OTHERS_SPACE;
+    let mut control = RecvAncillaryBuffer::new(&mut space[..room]);
     let mut data = [IoSliceMut::new(buf)];
     let message = recvmsg(socket, &mut data, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     let mut descriptors = Vec::new();
@@ -236,7 +245,7 @@ fn receive_message(socket: BorrowedFd<'_>, buf: &mut [u8], max: usize) -> io::Re
             descriptors.extend(fds);
         }
     }
-    // Room is counted in words of the machine: one more than `max` may fit in.
+    // With nothing else in the room more than `max` fit in.
     if max < descriptors.len() {
         return Err(too_many());
     }
