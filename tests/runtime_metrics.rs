@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{Gate, LIMIT, Pair, for_each_worker_count, within};
+use support::{Gate, LIMIT, for_each_worker_count, within};
 use tenter::runtime::RuntimeMetrics;
 use tenter::task::TaskState;
 use tenter::{Handle, spawn, yield_now};
