@@ -76,6 +76,7 @@ pub(crate) fn explore_within(bound: usize, model: fn()) {
     let start = Instant::now();
     builder.check(move || {
         crate::primitive::thread::fail_starts(0);
+        crate::primitive::lock::end_waits_for_nothing(0);
         crate::primitive::poller::reset_clock();
         crate::primitive::atomic::check_drops();
         model();

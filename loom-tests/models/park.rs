@@ -6,7 +6,7 @@ use super::park::{Parker, Slept};
 use crate::driver::Driver;
 use crate::harness::model;
 use crate::primitive::Arc;
-use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::lock::{Condvar, Mutex, end_waits_for_nothing};
 
 fn driver() -> Arc<Driver> {
     Arc::new(Driver::new(1).unwrap())
@@ -96,4 +96,45 @@ model! {
         drop(turn);
     }
     catches "park: a token without Release"
+}
+
+model! {
+    /// The system may end a wait for nothing; the sleep goes on, and its token is not missed.
+    fn a_wake_for_nothing_does_not_end_the_sleep() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        end_waits_for_nothing(1);
+        let was_left = Arc::new(Mutex::new(false));
+        let (sleeping, leaving) = (Arc::clone(&parker), Arc::clone(&was_left));
+        let sleeper = spawn(move || {
+            sleeping.park_on_condvar();
+            assert!(*leaving.lock(), "nobody left a token yet");
+        });
+        *was_left.lock() = true;
+        parker.unpark(&driver);
+        sleeper.join().unwrap();
+    }
+    catches
+        "park: a spurious wake ends the sleep",
+        "park: notify without the lock"
+}
+
+model! {
+    /// A waker may fire when all is over: the token is left, and the thread need not turn again.
+    fn a_thread_is_woken_though_the_driver_has_ended() {
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let (turning, sleeping) = (Arc::clone(&driver), Arc::clone(&parker));
+        let woken = Arc::new(Mutex::new(false));
+        let wakes = Arc::clone(&woken);
+        let sleeper = spawn(move || {
+            // The end of the driver is an event too.
+            while !*wakes.lock() {
+                sleeping.park(&turning);
+            }
+        });
+        driver.shutdown();
+        *woken.lock() = true;
+        parker.unpark(&driver);
+        sleeper.join().unwrap();
+    }
+    catches "park: the sleeper in the driver is not woken"
 }

@@ -323,3 +323,65 @@ model! {
     }
     catches "guest: what it leaves is not handed on"
 }
+
+model! {
+    /// Work conservation: what a task's second wake pushes out of the slot is for a worker that
+    /// sleeps, while the task itself goes on.
+    #[preemptions = 1]
+    fn what_is_pushed_out_of_the_slot_runs_elsewhere() {
+        let runtime = Runtime::asleep(2, 0);
+        let signal = Signal::new();
+        let (shared, given) = (Arc::clone(&runtime.shared), Arc::clone(&signal));
+        let waiting = runtime.spawn(async move {
+            spawn_on(&shared, async move { given.give() }).detach();
+            spawn_on(&shared, async {}).detach();
+            signal.wait();
+        });
+        block_on(waiting).unwrap();
+        runtime.end_quietly();
+    }
+    catches "worker: what leaves the slot wakes nobody"
+}
+
+model! {
+    /// One worker takes from the other's queue while both are told to end.
+    #[preemptions = 1]
+    fn what_is_stolen_as_the_scheduler_closes_ends_too() {
+        let runtime = Runtime::asleep(2, 0);
+        let shared = Arc::clone(&runtime.shared);
+        let tracked = Tracked::new();
+        let captured = tracked.clone();
+        runtime
+            .spawn(async move {
+                for value in [captured.clone(), captured.clone(), captured] {
+                    spawn_on(&shared, async move {
+                        let _value = value;
+                        std::future::pending::<()>().await;
+                    })
+                    .detach();
+                }
+            })
+            .detach();
+        runtime.end();
+        assert_eq!(tracked.count(), 1, "every future is dropped");
+    }
+    catches "task: an abort during the run is overlooked"
+}
+
+model! {
+    /// A `block_on` inside a task runs no tasks, and is woken by another thread all the same.
+    #[preemptions = 2]
+    fn a_main_future_inside_a_task_is_woken_by_another_thread() {
+        // Its parker is in one of std's `Arc`s, as a `Wake` must be.
+        trust_drops();
+        let runtime = Runtime::start(1, 1);
+        let gate = Gate::new();
+        let (shared, main) = (Arc::clone(&runtime.shared), Gate::wait(&gate));
+        let task = runtime.spawn(async move { guest::block_on(&shared, main, || ()).count() });
+        let opener = spawn(move || gate.open());
+        assert_eq!(block_on(task).unwrap(), 1);
+        opener.join().unwrap();
+        runtime.end_quietly();
+    }
+    catches "park: notify without the lock"
+}

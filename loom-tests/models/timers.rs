@@ -179,3 +179,46 @@ model! {
     }
     catches "timers: refuse after shutdown"
 }
+
+model! {
+    /// Whoever fires the shard tells its next deadline, and with it that of a timer set meanwhile.
+    fn a_timer_set_as_its_shard_fires_is_told_of() {
+        let driver = driver();
+        let (due, later) = (Parker::new(), Parker::new());
+        let first = set(&driver, WORKER, SOON, &due);
+        let_time_pass_to(2 * SOON);
+        let turning = Arc::clone(&driver);
+        let turner = spawn(move || turn(&turning));
+        let second = set(&driver, WORKER, LATER, &later);
+        turner.join().unwrap();
+        assert_eq!((due.wakes(), later.wakes()), (1, 0));
+        assert!(driver.next_deadline() < 2 * LATER, "the next to sleep would sleep past it");
+        let_time_pass_to(2 * LATER);
+        turn(&driver);
+        assert_eq!(later.wakes(), 1);
+        drop((first, second));
+    }
+    catches "timers: what fires tells the next deadline without the lock"
+}
+
+model! {
+    /// Cancelled and set again, in the same place of the wheel perhaps, while it fires.
+    fn a_timer_that_is_set_again_as_it_fires_fires_for_the_new_deadline() {
+        let driver = driver();
+        let (first, second) = (Parker::new(), Parker::new());
+        let timer = set(&driver, WORKER, SOON, &first);
+        let_time_pass_to(2 * SOON);
+        let turning = Arc::clone(&driver);
+        let turner = spawn(move || turn(&turning));
+        drop(timer);
+        let mut timer = set(&driver, WORKER, LATER, &second);
+        turner.join().unwrap();
+        assert!(timer.poll(&Parker::waker(&second)).is_pending(), "it is early");
+        assert_eq!(second.wakes(), 0);
+        let_time_pass_to(2 * LATER);
+        turn(&driver);
+        assert_eq!(second.wakes(), 1);
+        assert!(timer.poll(std::task::Waker::noop()).is_ready());
+    }
+    catches "timers: a fired timer keeps its waker"
+}

@@ -6,6 +6,7 @@
 //! All threads of a model are coroutines on one real thread, and switch only at loom's own
 //! operations. So std's locks and flags serve as plain memory here, and are never contended.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc as StdArc;
@@ -170,6 +171,10 @@ impl Condvar {
         }
         let mutex = guard.mutex;
         drop(guard);
+        if end_for_nothing() {
+            self.waiting.lock().unwrap().retain(|other| !StdArc::ptr_eq(other, &waiter));
+            return (mutex.lock(), false);
+        }
         while !waiter.notified.load(Ordering::Relaxed) {
             loom::thread::park();
         }
@@ -182,6 +187,22 @@ impl Waiter {
         self.notified.store(true, Ordering::Relaxed);
         self.thread.unpark();
     }
+}
+
+std::thread_local! {
+    /// Waits that end for nothing. All threads of a model are on one real thread.
+    static FOR_NOTHING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// For models: the next `n` waits end with nobody's notification, as the system may end them.
+pub(crate) fn end_waits_for_nothing(n: usize) {
+    FOR_NOTHING.set(n);
+}
+
+fn end_for_nothing() -> bool {
+    let left = FOR_NOTHING.get();
+    FOR_NOTHING.set(left.saturating_sub(1));
+    left > 0
 }
 
 /// The waits of a run that have a deadline.

@@ -81,7 +81,8 @@ impl Parker {
             loop {
                 guard = self.condvar.wait(guard);
                 // ORDERING: Relaxed. Taking the token below orders.
-                if self.state.load(Ordering::Relaxed) == NOTIFIED {
+                let has_token = self.state.load(Ordering::Relaxed) == NOTIFIED;
+                if has_token || seeded::is("park: a spurious wake ends the sleep") {
                     break;
                 }
             }
