@@ -4,8 +4,12 @@
 //! (sockets, timers, join handles) spends one unit of the poll's budget; when it is spent they
 //! return Pending and ask to be polled again, behind the other tasks. The idea is tokio's.
 //!
-//! Closures of the blocking pool have no budget. A foreign `block_on` inside a task's poll has the
-//! task's, which is not renewed before that poll ends: such a call blocks a worker anyway.
+//! Who is told so returns to the scheduler, with a new budget next time. A future that is polled on
+//! in the same poll does not: a foreign `block_on` inside a task would ask for ever. So refusals are
+//! counted, and after as many as a budget has units the budget is renewed. A refused poll costs
+//! about what a unit does: this makes no poll much longer, be it that of thousands of leaves.
+//!
+//! Closures of the blocking pool have no budget.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -16,17 +20,47 @@ use crate::primitive::limits;
 use super::context;
 use super::waker;
 
-/// Units that are left; unlimited outside a task.
+/// What a poll may still do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget(Option<u8>);
+pub(super) struct Budget {
+    /// Units that are left; unlimited outside a task.
+    left: Option<u8>,
+    /// How often there was none left.
+    refusals: u8,
+}
 
 impl Budget {
     pub(super) const fn unlimited() -> Self {
-        Self(None)
+        Self { left: None, refusals: 0 }
     }
 
     pub(super) const fn full() -> Self {
-        Self(Some(limits::BUDGET))
+        Self { left: Some(limits::BUDGET), refusals: 0 }
+    }
+
+    /// Takes a unit, if one is left.
+    #[inline]
+    fn spend(&mut self) -> Option<Charge> {
+        if let Some(left) = self.left {
+            match left.checked_sub(1) {
+                Some(left) => self.left = Some(left),
+                None => self.refuse()?,
+            }
+        }
+        Some(Charge { is_owed: Cell::new(self.left.is_some()) })
+    }
+
+    /// Counts a refusal, or, after too many, takes a unit of another budget.
+    #[cold]
+    fn refuse(&mut self) -> Option<()> {
+        if self.refusals < limits::BUDGET {
+            self.refusals += 1;
+            return None;
+        }
+        // LIVENESS: nobody goes back to the scheduler, which would renew it.
+        // Test: tests/known_bugs `what_yields_inside_another_executor_inside_a_task_goes_on`.
+        *self = Self { left: Some(limits::BUDGET - 1), refusals: 0 };
+        Some(())
     }
 }
 
@@ -50,7 +84,9 @@ impl Drop for Charge {
         if self.is_owed.get() {
             context::with_budget(|budget| {
                 // Not back to what it was: leaves inside this one may have spent some since.
-                budget.set(Budget(budget.get().0.map(|left| left.saturating_add(1))));
+                let Budget { left, refusals } = budget.get();
+                let left = left.map(|left| left.saturating_add(1));
+                budget.set(Budget { left, refusals });
             });
         }
     }
@@ -59,12 +95,11 @@ impl Drop for Charge {
 /// Takes a unit of the budget, or arranges for the task to be polled again later.
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
-    let charge = context::with_budget(|budget| {
-        let left = budget.get().0;
-        if let Some(left) = left {
-            budget.set(Budget(Some(left.checked_sub(1)?)));
-        }
-        Some(Charge { is_owed: Cell::new(left.is_some()) })
+    let charge = context::with_budget(|cell| {
+        let mut budget = cell.get();
+        let charge = budget.spend();
+        cell.set(budget);
+        charge
     });
     match charge {
         Some(charge) => Poll::Ready(charge),
