@@ -59,3 +59,8 @@ pub(crate) fn peak_of<R>(f: impl FnOnce() -> R) -> (R, usize) {
     let (_, peak) = HELD.get();
     (output, (peak - before) as usize)
 }
+
+/// How many bytes this thread holds, more or less than when it began.
+pub(crate) fn held() -> isize {
+    HELD.get().0
+}
