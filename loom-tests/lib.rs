@@ -25,8 +25,12 @@
 // Some limits are one here.
 #![allow(clippy::modulo_one)]
 
+/// What `shuttle-tests`, which shares some files, calls by the same name is shuttle.
+use loom as engine;
+
 mod harness;
 mod primitive;
+mod verdict;
 
 #[path = "../src/blocking/mod.rs"]
 mod blocking;

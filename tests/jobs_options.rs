@@ -32,6 +32,7 @@ fn begin() {
         Ok("waits") => loop {
             std::thread::park();
         },
+        Ok("dawdles") => std::thread::sleep(Duration::from_millis(150)),
         Ok("panics") => panic!("nothing to begin with"),
         Ok("exits") => {
             eprintln!("no licence for this machine");
@@ -291,10 +292,11 @@ async fn workers_are_at_least_as_nice_as_their_parent() {
     let _watchdog = watchdog(LIMIT);
     let output = Child::new().run(|| {
         apart(|| {
-            // Of this thread, and of those that it starts.
+            // Of this thread, and of those that it starts. Whoever runs the tests may be nice too.
             rustix::process::nice(7).unwrap();
+            let own = niceness();
             Runtime::new().unwrap().block_on(async {
-                for (asked, expected) in [(3, 7), (7, 7), (12, 12)] {
+                for (asked, expected) in [(3, own), (own, own), (19, 19)] {
                     let pool = pool(|b| b.niceness(asked));
                     assert_eq!(pool.run(niceness::job()).await.unwrap(), expected);
                 }
@@ -418,6 +420,18 @@ async fn a_worker_that_babbles_before_it_is_ready_is_killed() {
     let error = pool.run(id::job()).await.unwrap_err();
     assert!(matches!(error, JobError::Spawn(_) | JobError::Protocol { .. }), "{error:?}");
     until(|| pool.workers().is_empty()).await;
+}
+
+#[tenter::test]
+async fn a_worker_that_takes_longer_to_start_than_it_may_live_has_its_turn() {
+    let _watchdog = watchdog(LIMIT);
+    let age = Duration::from_millis(50);
+    let pool = pool(|b| b.workers(1).env(ROLE, "dawdles").max_age(age));
+    for _ in 0..3 {
+        pool.run(id::job()).await.unwrap();
+        // No other is started before this one is old.
+        until(|| pool.workers().len() == 1).await;
+    }
 }
 
 #[tenter::test]

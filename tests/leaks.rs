@@ -5,10 +5,15 @@ mod support;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_lite::future::{poll_once, zip};
 use support::{Child, LIMIT, expect_success, within};
+use tenter::fs::File;
+use tenter::io::{AsyncReadExt, AsyncWriteExt};
+use tenter::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use tenter::task::TaskState;
 use tenter::{Builder, Runtime, spawn, yield_now};
 
@@ -265,4 +270,188 @@ fn a_runtime_that_could_not_be_built_leaves_nothing() {
             });
         }));
     });
+}
+
+/// [`leaves_nothing`] of a runtime that runs `body` and then ends, in a process of its own.
+fn runtimes_leave_nothing(times: usize, body: impl AsyncFn() -> std::io::Result<()>) {
+    leaves_nothing(times, || {
+        if let Err(error) = runtime().block_on(body()) {
+            // The panic hook says nothing.
+            eprintln!("{error}");
+            std::process::exit(1);
+        }
+    });
+}
+
+#[test]
+fn sockets_leave_nothing_in_the_middle_of_something() {
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            runtimes_leave_nothing(200, async || {
+                let listener = TcpListener::bind("127.0.0.1:0").await?;
+                let connecting = TcpStream::connect(listener.local_addr()?);
+                let (near, far) = zip(connecting, listener.accept()).await;
+                let ((mut near, far), mut buffer) = ((near?, far?.0), [0; 4]);
+                near.write_all(b"four").await?;
+                (&far).read_exact(&mut buffer).await?;
+                // Halves in two tasks, each of which waits for what does not come.
+                let (mut reader, writer) = far.into_split();
+                spawn(async move { reader.read(&mut [0]).await }).detach();
+                let (_near, far) = UnixStream::pair()?;
+                spawn(async move { (&far).read(&mut [0]).await }).detach();
+                let (one, other) = UnixDatagram::pair()?;
+                one.send(b"four").await?;
+                other.recv(&mut buffer).await?;
+                let udp = UdpSocket::bind("127.0.0.1:0").await?;
+                assert!(poll_once(udp.recv(&mut buffer)).await.is_none());
+                spawn(async move { udp.recv(&mut [0]).await }).detach();
+                drop(writer);
+                Ok(())
+            });
+        }));
+    });
+}
+
+#[test]
+fn files_leave_nothing_in_the_middle_of_something() {
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("leaks");
+            runtimes_leave_nothing(200, async || {
+                let mut file = File::create(&path).await?;
+                file.write_all(&[1; 100_000]).await?;
+                // Given up, and done by the pool all the same.
+                drop(poll_once(file.write(&[1; 100_000])).await);
+                let mut file = File::open(&path).await?;
+                file.read_exact(&mut [0; 10]).await?;
+                drop(poll_once(file.read(&mut [0; 50_000])).await);
+                spawn(async move { file.read(&mut [0; 100_000]).await }).detach();
+                Ok(())
+            });
+            std::fs::remove_file(&path).unwrap();
+        }));
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn child_processes_leave_nothing_however_they_end() {
+    use tenter::process::{Command, Stdio};
+
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            runtimes_leave_nothing(50, async || {
+                let output = Command::new("echo").arg("four").output().await?;
+                assert_eq!(output.stdout, b"four\n");
+                let mut killed = Command::new("sleep").arg("1000").kill_on_drop(true).spawn()?;
+                assert!(poll_once(killed.wait()).await.is_none());
+                // An orphan, which ends because its input does.
+                drop(Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?);
+                Ok(())
+            });
+            support::wait_until(|| support::children().is_empty());
+        }));
+    });
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn listeners_for_signals_leave_nothing() {
+    use tenter::signal::unix::{SignalKind, signal};
+
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            runtimes_leave_nothing(200, async || {
+                let (mut one, mut other) =
+                    (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined1())?);
+                support::kill(std::process::id(), rustix::process::Signal::USR1);
+                one.recv().await;
+                spawn(async move { while other.recv().await.is_some() {} }).detach();
+                Ok(())
+            });
+        }));
+    });
+}
+
+#[test]
+fn groups_leave_nothing_however_they_end() {
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            // A group's failures that nobody takes are told to somebody.
+            let runtime = Builder::new().worker_threads(2).on_unobserved(|_| ()).build().unwrap();
+            leaves_nothing(1000, || {
+                runtime.block_on(async {
+                    let failed = tenter::task_group(async |group| {
+                        drop(group.spawn(pending::<Result<Box<u32>, String>>()));
+                        drop(group.spawn_blocking(|| Ok::<_, String>(Box::new(1))));
+                        drop(group.spawn(async { Err::<Box<u32>, _>("on purpose".to_owned()) }));
+                        pending::<Result<(), String>>().await
+                    });
+                    assert_eq!(failed.await.unwrap_err().failures().len(), 1);
+                    // Given up with a group inside, and with tasks of both.
+                    let outer = tenter::task_group(async |group| {
+                        drop(group.spawn(async {
+                            let inner = tenter::task_group(async |group| {
+                                drop(group.spawn(pending::<Result<(), String>>()));
+                                pending::<Result<(), String>>().await
+                            });
+                            inner.await.map_err(|error| error.to_string())
+                        }));
+                        pending::<Result<(), String>>().await
+                    });
+                    assert!(poll_once(outer).await.is_none());
+                    while runtime.handle().metrics().live_tasks() > 0 {
+                        yield_now().await;
+                    }
+                });
+            });
+        }));
+    });
+}
+
+#[cfg(all(feature = "jobs", target_os = "linux"))]
+mod jobs {
+    use std::io;
+    use std::time::Duration;
+
+    use super::support::{Child, LIMIT, apart, children, expect_success, wait_until, watchdog};
+    use super::{poll_once, runtimes_leave_nothing};
+    use tenter::jobs::ProcessPool;
+
+    #[tenter::job]
+    fn doubles(number: u32) -> u32 {
+        2 * number
+    }
+
+    #[tenter::job]
+    fn exits() {
+        std::process::exit(1);
+    }
+
+    #[tenter::job]
+    fn never_ends() {
+        loop {
+            std::thread::sleep(Duration::from_secs(1000));
+        }
+    }
+
+    #[tenter::test]
+    async fn pools_of_processes_leave_nothing_however_they_end() {
+        let _watchdog = watchdog(2 * LIMIT);
+        expect_success(&Child::new().run(|| {
+            apart(|| {
+                runtimes_leave_nothing(20, async || {
+                    let pool =
+                        ProcessPool::builder().workers(2).build().map_err(io::Error::other)?;
+                    assert_eq!(pool.run(doubles::job(2)).await.map_err(io::Error::other)?, 4);
+                    assert!(pool.run(exits::job()).await.unwrap_err().is_died());
+                    assert!(poll_once(pool.run(never_ends::job())).await.is_none());
+                    // Still in a worker when the runtime ends.
+                    tenter::spawn(pool.run(never_ends::job())).detach();
+                    Ok(())
+                });
+                wait_until(|| children().is_empty());
+            });
+        }));
+    }
 }

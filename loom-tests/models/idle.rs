@@ -60,6 +60,18 @@ impl Ledger {
         }
     }
 
+    /// A searcher has found a batch, of which this is left in its own queue.
+    fn bring_along(&self, item: u32) {
+        self.inject.push(item);
+        self.stop_searching();
+    }
+
+    fn stop_searching(&self) {
+        if self.idle.stop_searching() && !self.inject.is_empty() {
+            self.notify();
+        }
+    }
+
     /// What a worker does that has nothing else to do, until it has an item.
     fn search_and_sleep(&self, index: usize, mut searching: bool) -> u32 {
         loop {
@@ -132,6 +144,44 @@ model! {
 }
 
 model! {
+    /// S4: a searcher moves a batch to its own queue, runs the first of it, and is not the last to
+    /// search: it tells nobody of the rest.
+    fn the_rest_of_a_batch_is_found_by_the_last_searcher() {
+        let ledger = Ledger::new(2);
+        ledger.inject.push(1);
+        ledger.inject.push(2);
+        ledger.idle.start_searching();
+        ledger.idle.start_searching();
+        let local = Arc::new(Injector::new());
+        let (other, queue) = (Arc::clone(&ledger), Arc::clone(&local));
+        let first = spawn(move || {
+            let mine = other.steal().expect("one is left for it");
+            if let Some(rest) = other.steal() {
+                queue.push(rest);
+            }
+            let is_last = other.idle.stop_searching();
+            if is_last && !(queue.is_empty() && other.inject.is_empty()) {
+                other.notify();
+            }
+            mine
+        });
+        let mut searching = true;
+        let found = loop {
+            if let Some(item) = ledger.steal().or_else(|| local.steal().success()) {
+                break item;
+            }
+            ledger.idle.announce(0, searching);
+            if ledger.inject.is_empty() && local.is_empty() {
+                ledger.wait_for_token(0);
+            }
+            searching = !ledger.idle.retract(0);
+        };
+        assert_ne!(first.join().unwrap(), found);
+    }
+    catches "idle: who stops searching releases nothing"
+}
+
+model! {
     /// S4: who leaves something behind relies on a searcher, which finds another task and may be
     /// busy with it for ever.
     fn what_is_left_to_a_searcher_is_found() {
@@ -158,6 +208,29 @@ model! {
     catches
         "idle: no fence before an heir is named",
         "idle: the last searcher does not hand on"
+}
+
+model! {
+    /// S4: who searches has something in its own queue by now, and tells nobody of it as long as
+    /// another searches; that one has found something too, and looks because it is the last.
+    fn what_a_searcher_brings_along_is_handed_on_by_the_last_one() {
+        let ledger = Ledger::new(1);
+        ledger.idle.announce(0, false);
+        ledger.idle.start_searching();
+        ledger.idle.start_searching();
+        let other = Arc::clone(&ledger);
+        let sleeper = spawn(move || {
+            other.wait_for_token(0);
+            assert!(!other.idle.retract(0), "who woke it took it off the list");
+            other.search_and_sleep(0, true)
+        });
+        let other = Arc::clone(&ledger);
+        let searcher = spawn(move || other.stop_searching());
+        ledger.bring_along(1);
+        searcher.join().unwrap();
+        assert_eq!(sleeper.join().unwrap(), 1);
+    }
+    catches "idle: the last searcher does not hand on"
 }
 
 model! {

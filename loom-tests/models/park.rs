@@ -99,6 +99,27 @@ model! {
 }
 
 model! {
+    /// The same where nothing but the token orders: it comes as the thread goes to the driver.
+    fn who_was_woken_on_the_way_to_the_driver_sees_what_was_done_before() {
+        use crate::primitive::cell::UnsafeCell;
+        let (driver, parker) = (driver(), Arc::new(Parker::new()));
+        let written = Arc::new(UnsafeCell::new(0));
+        let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
+        let writing = Arc::clone(&written);
+        let waker = spawn(move || {
+            // SAFETY: loom checks that nobody else is here.
+            writing.with_mut(|written| unsafe { *written = 1 });
+            waking.unpark(&turning);
+        });
+        parker.park(&driver);
+        // SAFETY: loom checks that nobody else is here.
+        assert_eq!(written.with(|written| unsafe { *written }), 1);
+        waker.join().unwrap();
+    }
+    catches "park: a token without Release"
+}
+
+model! {
     /// The system may end a wait for nothing; the sleep goes on, and its token is not missed.
     fn a_wake_for_nothing_does_not_end_the_sleep() {
         let (driver, parker) = (driver(), Arc::new(Parker::new()));

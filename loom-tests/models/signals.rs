@@ -11,6 +11,7 @@ use super::support::block_on;
 use crate::driver::{Direction, Driver, Registration};
 use crate::harness::model;
 use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 use crate::primitive::lock::Mutex;
 use crate::primitive::poller::Endpoint;
 use crate::signal::line::{Delivery, Line, Seen};
@@ -65,6 +66,24 @@ model! {
         handler.join().unwrap();
     }
     catches "signal: count before ringing", "source: look again under the lock"
+}
+
+model! {
+    /// The bell is what brings a listener to look; who looks by chance sees as much.
+    fn who_takes_a_delivery_sees_what_led_to_it() {
+        let line = Arc::new(Line::new());
+        let mut seen = line.listen(|| Ok(())).unwrap();
+        let written = Arc::new(AtomicUsize::new(0));
+        let (delivering, writing) = (Arc::clone(&line), Arc::clone(&written));
+        let handler = spawn(move || {
+            writing.store(1, Ordering::Relaxed);
+            assert_eq!(delivering.deliver(|| ()), Delivery::Heard);
+        });
+        if matches!(line.poll_take(&mut seen, |take| Poll::Ready(take())), Poll::Ready(Ok(()))) {
+            assert_eq!(written.load(Ordering::Relaxed), 1);
+        }
+        handler.join().unwrap();
+    }
 }
 
 model! {

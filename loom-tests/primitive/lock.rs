@@ -17,6 +17,8 @@ use std::time::Instant;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread::Thread;
 
+use super::weaken::{self, Part};
+
 /// A mutual exclusion lock.
 ///
 /// One mutex is either locked or tried, which models assert. loom's own `try_lock` would not do:
@@ -133,16 +135,27 @@ impl Condvar {
         self.park(guard, true)
     }
 
+    #[track_caller]
     pub(crate) fn notify_one(&self) {
+        if weaken::loses(Part::Notify) {
+            return;
+        }
         self.order.fetch_add(1, Ordering::Relaxed);
         if let Some(waiter) = self.waiting.lock().unwrap().pop_front() {
             waiter.wake();
         }
     }
 
+    #[track_caller]
     pub(crate) fn notify_all(&self) {
+        if weaken::loses(Part::Notify) {
+            return;
+        }
+        let most = if weaken::loses(Part::All) { 1 } else { usize::MAX };
         self.order.fetch_add(1, Ordering::Relaxed);
-        for waiter in self.waiting.lock().unwrap().drain(..) {
+        let mut waiting = self.waiting.lock().unwrap();
+        let woken = waiting.len().min(most);
+        for waiter in waiting.drain(..woken) {
             waiter.wake();
         }
     }

@@ -14,6 +14,7 @@ pub(crate) mod lock;
 pub(crate) mod poller;
 pub(crate) mod seeded;
 pub(crate) mod thread;
+pub(crate) mod weaken;
 
 pub(crate) use contain::{contain, contain_drop};
 pub(crate) use local::thread_local;

@@ -6,8 +6,7 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The variable that names the bug.
-pub(crate) const VARIABLE: &str = "TENTER_SEEDED_BUG";
+use crate::verdict::SEEDED;
 
 static CONSULTED: AtomicBool = AtomicBool::new(false);
 
@@ -23,7 +22,7 @@ pub(crate) fn is(name: &str) -> bool {
 /// For models: the bug that this process was started with.
 pub(crate) fn active() -> Option<&'static str> {
     static ACTIVE: OnceLock<Option<String>> = OnceLock::new();
-    ACTIVE.get_or_init(|| std::env::var(VARIABLE).ok()).as_deref()
+    ACTIVE.get_or_init(|| std::env::var(SEEDED).ok()).as_deref()
 }
 
 /// For models: whether the shipped code ever asked for the active bug.

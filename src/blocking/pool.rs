@@ -103,6 +103,8 @@ struct State<J> {
     abandonable: usize,
     /// Handle of the thread that left last, and joins its predecessor.
     ended: Option<thread::JoinHandle<()>>,
+    /// [`Pool::wait`] is over: nobody comes for a handle any more.
+    is_over: bool,
 }
 
 /// Who has the right to rouse a thread (B2).
@@ -158,6 +160,7 @@ impl<J: Job> Pool<J> {
                     threads: Slab::new(),
                     abandonable: 0,
                     ended: None,
+                    is_over: false,
                 }),
                 left: Condvar::new(),
             }),
@@ -243,6 +246,8 @@ impl<J: Job> Pool<J> {
             }
         }
         let ended = state.ended.take();
+        // What ends later are abandonable jobs' threads, and their handles go with them.
+        state.is_over = own == 0;
         drop(state);
         join(ended);
         true
@@ -317,7 +322,7 @@ impl<J: Job> Pool<J> {
         let mut state = self.shared.state.lock();
         if let Thread::LeftEarly = state.threads[place] {
             state.threads.remove(place);
-            let before = state.ended.replace(handle);
+            let before = state.put_away(handle);
             self.shared.left.notify_all();
             drop(state);
             join(before);
@@ -469,7 +474,7 @@ impl<J: Job> Pool<J> {
                 if !seeded::is("blocking: a thread leaves without a signal") {
                     self.shared.left.notify_all();
                 }
-                state.ended.replace(handle)
+                state.put_away(handle)
             }
             Thread::Starting => None,
             Thread::LeftEarly => unreachable!("a thread left twice"),
@@ -509,6 +514,11 @@ impl<J> State<J> {
         self.alive -= 1;
         self.baton = Baton::Here;
         self.threads.remove(place);
+    }
+
+    /// Keeps the handle of a thread that ends for who joins it; returns whom to join now.
+    fn put_away(&mut self, handle: thread::JoinHandle<()>) -> Option<thread::JoinHandle<()>> {
+        if self.is_over { None } else { self.ended.replace(handle) }
     }
 
     /// Threads that [`Pool::wait`] waits for (B7).

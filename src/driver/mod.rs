@@ -50,13 +50,46 @@
 //!
 //! # LIVENESS
 //!
-//! Who turns: a worker that is about to sleep and gets [`Driver::try_lock`] sleeps in the turn;
-//! the others sleep elsewhere. A busy worker turns with no
-//! wait now and then. A thread that leaves the turn while others sleep elsewhere answers for it
-//! until it has come back, or has woken one of them to take its place: that is the scheduler's.
+//! Who turns: a worker that is about to sleep and gets [`Driver::try_lock`] sleeps in the turn; the
+//! others sleep elsewhere. A busy worker turns with no wait now and then. How the turn passes from
+//! one to the next, so that somebody has it when all sleep, is the scheduler's: see its `park.rs`.
 //!
-//! A registered source needs nobody's attention until a turn; its edge waits in the poller,
-//! what is so at registration included. [`Driver::wake`] is an edge too.
+//! *Nobody sleeps past a timer* (D6).
+//!
+//! ```text
+//!    sets a timer, in any shard             sleeps in the turn
+//! i1 ShardRef::insert: under the shard's    j1 announce_sleep: sleep_until = the earliest of the
+//!    lock the shard's earliest is told         shards' deadlines, as they are told
+//! i2 check_sleeper: fence                   j2 fence
+//! i3 sleep_until is later: it is set to     j3 the shards' deadlines once more; it waits until
+//!    AWAKE, and Driver::wake                   the earlier of the two
+//! ```
+//!
+//! If j2 is after i2, j3 reads what i1 told, or what was told later in its place. If it is before,
+//! i3 reads what j1 announced or something newer. Newer is AWAKE, by one who wakes the same sleeper
+//! or by the sleeper itself, which then fires what is due; or the next announcement, which has a
+//! fence of its own. A worker that goes to sleep elsewhere does i2 and i3 too: its timers are the
+//! turn's from then on. A deadline that is told, and gone, is a turn too many and never one too few
+//! (W3).
+//!
+//! *An event or a wake is not lost.* A registered source needs nobody's attention until a turn: its
+//! edge waits in the poller, what is so at registration included. [`Driver::wake`] is an edge too:
+//! it ends the wait that is, or else the next. So who calls it need not know whether the turn
+//! sleeps yet; and who is woken looks at its own token, and at nothing that the edge would carry.
+//!
+//! Models: models/timers.rs `nobody_sleeps_past_the_timer_of_a_worker_that_sleeps_elsewhere`,
+//! `nobody_sleeps_past_the_timer_of_a_thread_that_is_no_worker`, and models/source.rs for D2 to D5.
+//!
+//! # Refused
+//!
+//! - **One wheel for all**, under one lock: tokio's, and its bottleneck. Here setting a timer takes
+//!   the lock of the own worker's shard, and others read a number.
+//! - **A wake for every timer that is set**: most are dropped before they fire. Only one that is
+//!   earlier than its shard's others looks at the announcement, and only one earlier than that
+//!   wakes.
+//! - **`polling`'s own wait**: five system calls each time, where one does.
+//! - **Freeing a source with its owner**: an event in flight would name memory that is gone. Slots
+//!   stay, and generations tell whose it was (D4).
 
 use std::io;
 use std::task::Waker;

@@ -202,8 +202,8 @@ impl Table {
 impl Drop for Table {
     fn drop(&mut self) {
         for (page, first) in self.pages.iter().enumerate() {
-            // ORDERING: Acquire, as in `slot`.
-            let first = first.load(Ordering::Acquire);
+            // ORDERING: Relaxed. Whoever made the page has handed `self` over since.
+            let first = first.load(Ordering::Relaxed);
             if !first.is_null() {
                 let slots = ptr::slice_from_raw_parts_mut(first, len_of(page));
                 // SAFETY: `make_page_of` leaked a box of this many; `self` is borrowed mutably, so

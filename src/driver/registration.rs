@@ -259,8 +259,9 @@ impl Registration {
     /// Marks the registration as gone; returns the key that is now the caller's to release.
     fn leave(&self) -> Option<Key> {
         let _moving = self.moving.lock();
-        // ORDERING: AcqRel, as in `key` and `registered`.
-        match self.key.swap(GONE, Ordering::AcqRel) {
+        // ORDERING: Relaxed. The key was stored under the same lock, and who reads GONE reads
+        // nothing else of what it had registered.
+        match self.key.swap(GONE, Ordering::Relaxed) {
             GONE => None,
             key => Key::unpack(key),
         }

@@ -328,9 +328,10 @@ impl Source {
     /// The one way to change the word; returns what it was.
     #[inline]
     fn update(&self, change: impl Fn(u64) -> Option<u64>) -> u64 {
-        // ORDERING: Release, for `event`: pairs with Acquire in `look`. Acquire, for `clear`: it
-        // follows a failed call and must not be seen before an event that it refutes.
-        match self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, change) {
+        // ORDERING: Release, for `event`: pairs with Acquire in `look`. No Acquire: a change
+        // depends on the word alone, of which it has the latest, and nobody who changes it reads
+        // anything because of what it was. Relaxed on failure: it is another attempt.
+        match self.word.fetch_update(Ordering::Release, Ordering::Relaxed, change) {
             Ok(before) | Err(before) => before,
         }
     }

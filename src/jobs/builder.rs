@@ -203,7 +203,8 @@ impl Builder {
         self
     }
 
-    /// Age at which a worker is replaced when it is done with its job. Default: no bound.
+    /// Age, from when it is ready, at which a worker is replaced when it is done with its job.
+    /// Default: no bound.
     ///
     /// Not zero.
     pub fn max_age(&mut self, d: Duration) -> &mut Self {

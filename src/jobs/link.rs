@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use rustix::io::retry_on_intr;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, send, sendmsg};
 
 use crate::driver::Direction;
@@ -496,7 +497,7 @@ impl Outbox {
             } else {
                 // Up to where the next descriptor goes.
                 let end = next.unwrap_or(self.bytes.len());
-                send(socket, &self.bytes[self.written..end], flags)?
+                retry_on_intr(|| send(socket, &self.bytes[self.written..end], flags))?
             };
             self.written += sent;
         }
@@ -521,7 +522,8 @@ impl Outbox {
         let mut control = SendAncillaryBuffer::new(&mut space);
         let fits = control.push(SendAncillaryMessage::ScmRights(&descriptors));
         debug_assert!(fits, "there is room for one descriptor");
-        let sent = sendmsg(socket, &[IoSlice::new(&self.bytes[*at..end])], &mut control, flags)?;
+        let bytes = [IoSlice::new(&self.bytes[*at..end])];
+        let sent = retry_on_intr(|| sendmsg(socket, &bytes, &mut control, flags))?;
         // It went with the first byte.
         self.descriptors.pop_front();
         Ok(sent)
@@ -536,9 +538,15 @@ impl Outbox {
                     let _ = socket.get_ref().shutdown(Shutdown::Write);
                 }
             }
-            // The worker is gone, and its keeper is about to see it. What is here stays: it tells
-            // that the last job was not read.
-            Err(_) => self.socket = None,
+            // The worker is gone, and its keeper is about to see it. Or the system had no memory for
+            // this: then the worker finds that nothing more comes, and ends. What is here stays: it
+            // tells that the last job was not read.
+            Err(_) => {
+                if let Some(socket) = self.socket.take() {
+                    // It fails if the worker has gone already.
+                    let _ = socket.get_ref().shutdown(Shutdown::Both);
+                }
+            }
         }
     }
 }

@@ -46,6 +46,66 @@
 //! - **T7** The future is dropped by a thread that won arrow 1: never by who aborts, never by
 //!   who drops the last count.
 //! - **T8** The links of the owned list are touched under the lock of the task's shard only.
+//!
+//! # Each pair of parties, step by step
+//!
+//! All of them meet in one word, which changes in one loop of compare-and-exchange,
+//! [`State::update`](state::State). So of two transitions one is before the other, and the later
+//! one's verdict is about the word that the earlier one left. That leaves two orders for each pair:
+//!
+//! | | the left first | the right first |
+//! |---|---|---|
+//! | wake, run (1) | one `Notified`; the run answers for the wake | the wake finds RUNNING: a note |
+//! | wake, idle (2) | 2b: the runner's count is the new `Notified`'s | the wake finds Idle, and queues it |
+//! | wake, wake | the second finds NOTIFIED: nothing | as on the left |
+//! | wake, complete (3) | the note goes with arrow 3 | COMPLETE: nothing, the scheduler is not touched |
+//! | abort (5), run | 1 finds ABORTED: `Cancel` | 2 finds it: `Cancel`, still Running |
+//! | abort, complete | the output stands: arrow 3 looks at no ABORTED | COMPLETE: nothing |
+//! | abort, wake | the wake finds NOTIFIED: nothing | the abort finds NOTIFIED: it adds ABORTED |
+//! | store the join waker, complete | JOIN_WAKER: `WakeJoiner` | it fails, and the handle takes the output |
+//! | take the join waker back, complete | JOIN_WAKER is clear: nobody is woken, see below | it fails: the field is the runner's (T6) |
+//! | drop the handle, complete | no JOIN_INTEREST: `DropOutput` | COMPLETE: the handle drops it |
+//!
+//! A handle takes the waker back to replace it, and sets JOIN_WAKER again or fails: then it sees
+//! COMPLETE, and needs no waker. So the waker that arrow 3 wakes is the last that was stored.
+//!
+//! *What was written before is seen.* Every exchange is Release and Acquire, one that changes
+//! nothing too. So what a waker's thread wrote before its wake is seen by the poll that answers for
+//! it: that poll's arrow 1 is later in the word's order, or, for a note, the arrow 1 after the
+//! arrow 2b that reads it. What a poll wrote is seen by the next in the same way, though it be on
+//! another thread, and the output by who reads COMPLETE.
+//!
+//! *The future is one thread's* (T2, T7). Arrow 1 sets RUNNING, and needs a `Notified`, of which
+//! there is one (T1): it is made by the spawn, by 4 and 5 if the task was Idle, and by 2b. Each
+//! sets NOTIFIED in the same exchange, which arrow 1 alone clears before the end. So between arrow
+//! 1 and arrow 2 or 3 nobody wins arrow 1.
+//!
+//! *The cell is freed once, and last* (T4). A count is added by who holds one. Counts given up by a
+//! transition are taken off in its exchange, the others with Release; who finds none but his own
+//! has acquired what all others did, and nobody is left to add one. At arrow 3 the runner takes the
+//! task out of the owned list first, and gives that count up with its own: the list's lock is not
+//! taken for a task that may be gone.
+//!
+//! *The scheduler is there* (T5). It is used by who queues a `Notified`, by the poll, and to
+//! release the task: all before arrow 3, in the order of the word. A wake that comes later finds
+//! COMPLETE. What is left to do of a push when the task runs already is the scheduler's to survive
+//! (S6).
+//!
+//! Models: models/task.rs, models/join.rs, models/owned.rs: one for each row, and the step that
+//! it can not do without.
+//!
+//! # Refused
+//!
+//! - **A mutex in each task**: a wake would wait for who wakes, or for a poll.
+//! - **Flags in words of their own**: a wake must decide by NOTIFIED, RUNNING and COMPLETE at once,
+//!   and a reference given up in another word is one more read-modify-write for each run. Every
+//!   fence that is needed between two words is one that can be forgotten.
+//! - **Dropping the future in `abort`**: it may be running, and is not `Sync`; and where
+//!   destructors run would be anybody's guess (T7).
+//! - **The output in an allocation of its own**, or a channel: one more for each task.
+//! - **A weaker exchange for wakes that change nothing**: the poll that is due would not see what
+//!   was written before the second wake. models/task.rs
+//!   `a_poll_sees_what_was_written_before_each_wake_it_answers` finds that.
 
 #[forbid(unsafe_code)]
 pub(crate) mod budget;

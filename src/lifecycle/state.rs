@@ -228,8 +228,9 @@ impl State {
             // wakes, the runner's poll, the output) is seen by the Acquire of the transition
             // that acts on it, here in the same function. It holds for a wake that changes
             // nothing too: the poll that it relies on must see what the waker wrote.
-            // Acquire on failure: the verdict reads the newer word.
-            match self.0.compare_exchange_weak(now, new.0, order, Ordering::Acquire) {
+            // Relaxed on failure: the newer word is a better guess, and no verdict is given
+            // before an exchange succeeds.
+            match self.0.compare_exchange_weak(now, new.0, order, Ordering::Relaxed) {
                 Ok(_) => return verdict,
                 Err(newer) => now = newer,
             }

@@ -9,6 +9,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
+use crate::io::uninterrupted;
 use crate::primitive::Arc;
 use crate::runtime::ChildEntry;
 
@@ -89,7 +90,7 @@ impl Kid {
 
 impl Reap for Kid {
     fn try_reap(&mut self) -> io::Result<Option<ExitStatus>> {
-        self.child.try_wait()
+        uninterrupted(|| self.child.try_wait())
     }
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::primitive::Arc;
 
@@ -67,7 +67,7 @@ impl orphans::Bell for Bell {
     fn ring(&self) {
         if let Some(bell) = &self.0 {
             // It fails if the counter is full, and then it rings already.
-            let _ = rustix::io::write(bell, &1_u64.to_ne_bytes());
+            let _ = retry_on_intr(|| rustix::io::write(bell, &1_u64.to_ne_bytes()));
         }
     }
 

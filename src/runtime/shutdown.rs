@@ -5,12 +5,43 @@
 //! 3. `Pool::close`: closures that have not started are cancelled, idle threads leave.
 //! 4. `Driver::shutdown`: sources and timers wake who waits for them with an error.
 //! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left.
-//! 6. `Pool::wait`: closures that have started end by themselves, but for abandonable ones.
+//! 6. `Pool::wait`: closures that have started end by themselves, but for abandonable ones; and
+//!    who came to the pool's closed door with a closure has cancelled it.
 //!
 //! Each thread is waited for until the last destructor of its thread-locals has run.
 //! On a thread of the runtime itself steps 5 and 6 would wait for the caller, and are left out.
 //! With a grace they end when it does. Without one they wait for as long as it takes, and after
 //! [`PATIENCE`] say for whom.
+//!
+//! ```text
+//!             1, 2, 3, 4            5                6
+//!   open ───────────────► closing ─────► drained ─────► over
+//!                            │              │
+//!                            └──── the grace ends ────► what still runs is named, and goes on
+//! ```
+//!
+//! # Why in this order, and why it ends
+//!
+//! - All doors close before anything is waited for (1 to 4), and each under the lock that those who
+//!   come in take: of the closures, of the tasks, of the pool, of sources and timers. What came in
+//!   before is cancelled or woken, what comes after is refused at once. So nothing waits for
+//!   somebody who was let in meanwhile.
+//! - 2 before 3 and 4: a task that is woken since its closure was cancelled, or its source has
+//!   gone, was aborted before. It is dropped at its next await point and does not see the error,
+//!   unless that is what its current poll finds. A main future in `block_on` is no task: it does
+//!   see the error.
+//! - 5 ends if the tasks' polls and destructors do: see `shutdown.rs` of the scheduler. 6 ends if
+//!   the closures do that have started.
+//! - Steps 1 to 4 wait for nobody's code, and each does nothing when it is done again: of two
+//!   shutdowns at once both wait for the same. They call wakers and cancel closures, which may drop
+//!   what is users', on the thread that shuts down.
+//!
+//! # Refused
+//!
+//! - **Leaving threads alone that do not end in time, in silence**: a report names what they run.
+//! - **Killing them**: what they hold, memory and locks, would be left as it is.
+//! - **Waiting on a thread of the runtime**: it would wait for itself.
+//! - **Dropping futures here**: they are dropped where they ran (T7), with their runtime entered.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -136,7 +167,21 @@ fn threads(inner: &Inner) -> usize {
 
 /// Steps 5 and 6. `false` if `deadline` passes first.
 fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
-    inner.threads.wait(deadline) && inner.pool.wait(deadline)
+    inner.threads.wait(deadline) && inner.pool.wait(deadline) && wait_for_refused(inner, deadline)
+}
+
+/// Waits until every closure has ended that was accepted before step 1 and found the pool closed:
+/// the thread that spawned it cancels it.
+fn wait_for_refused(inner: &Inner, deadline: Option<Instant>) -> bool {
+    // Ends: that thread is between two steps of `blocking::spawn` and sleeps nowhere in there, unless
+    // what the closure has captured does as it is dropped.
+    while !inner.closures.owned().is_empty() {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 /// [`wait`], for as long as it takes, and not in silence.

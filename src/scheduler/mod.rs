@@ -27,6 +27,8 @@
 //! ```
 //!
 //! Workers, guests (S7) and reliefs (S10) run tasks; where this says worker it means a relief too.
+//! Both sides step by step, and why nobody sleeps beside work: [`idle`]. How a thread sleeps, and
+//! who has the driver: [`park`]. How it all ends: [`shutdown`].
 //!
 //! Invariants, cited by number:
 //!
@@ -37,7 +39,8 @@
 //!   later fence sees what the other side did before its own: the push is found, or the sleeper
 //!   is woken.
 //! - **S4** A searcher stands for every push that woke nobody because it searched. When it stops,
-//!   it looks again (S3), or hands on: it found work, was the last searcher, and there is more.
+//!   it looks again (S3), or hands on: it found work, was the last searcher, and there is more. A
+//!   busy worker that moves a batch to its queue tells of it: it was nowhere while it was moved.
 //! - **S5** [`Shared`] outlives every task that is bound and not complete: workers other than
 //!   reliefs leave, and give up their share of it, only when the owned list is closed and empty.
 //! - **S6** A thread that is no worker counts itself as a visitor before it pushes a woken task

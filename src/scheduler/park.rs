@@ -14,6 +14,53 @@
 //! 4    Parker::park    its thread: takes the token
 //! 5    Parker::park    its thread: an event or a timer ended its turn
 //! ```
+//!
+//! # A token is never lost
+//!
+//! The state is changed by read-modify-writes alone, each of which works on the latest value. So
+//! either arrow 3 comes first, and arrows 1 and 2 fail; or it finds where the thread sleeps:
+//!
+//! - ON_CONDVAR is entered under the lock, which waiting alone gives back. Arrow 3 takes the lock
+//!   behind its swap, so the thread waits by then, and is notified.
+//! - IN_DRIVER: [`Driver::wake`] ends the current wait of the poller, or else the next one. It may
+//!   come late, when the thread has left, for whatever reason: then the next turn ends at once.
+//!
+//! Who takes a token acquires what was released with it, of the first that gave it to the last: a
+//! swap continues the release sequence of the value that it replaces.
+//!
+//! # The driver changes hands
+//!
+//! ```text
+//!    falls asleep                                leaves the driver
+//! e1 Idle::announce: onto the list, locked    f1 the driver's lock is given back
+//! e2 Driver::try_lock: in the driver          f2 a worker: Idle::retract, then it works, and will
+//! e3 or, if it is taken, beside it               do e1 and e2 again
+//!                                             f3 or who will not: wakes one of the list, locked
+//! ```
+//!
+//! That somebody sleeps in the driver when all sleep (S9): let Z be the last that did e1, and let
+//! it have failed in e2. Each worker that had the driver before, and is asleep again, did f1, then
+//! e1, and that before Z's: by the lock of the list Z knew of its f1. So who had the driver as Z
+//! failed is a worker that took it after its own e1. Then it sleeps there; or had a token, and does
+//! f2, and e1 after Z, which it does not. Or it is one who does f3. Its lock of the list is not
+//! before Z's e1, or Z knew of f1. So it finds Z or another there, who is woken and does e1 after
+//! Z; or it finds that somebody searches, who does e1 after that.
+//!
+//! Who does f3: [`Shared::turn_for_others`](super::Shared) for the monitor, `Worker::leave` for a
+//! relief, `Shared::name_heir` for a thread that steps aside. A worker that is stuck between f1 and
+//! e1 is the monitor's to find. Guests never do e2: they come and go.
+//!
+//! # Refused
+//!
+//! - **A thread for the driver alone**: every event then costs a wake of another thread. Here who
+//!   sleeps in the driver runs what the event made due.
+//! - **A poller for each worker**: sources belong to the one where they were registered, or to all,
+//!   with a wake each. It stays open, until a measurement on more cores asks for it.
+//! - **Everybody in the one poller**: neither an event nor a wake could say whom it wakes.
+//!
+//! Models: models/park.rs `a_token_is_not_lost_as_the_driver_changes_hands`, and its neighbours.
+//! The specification in `specs` has this as part of the protocol of sleep, see
+//! [`idle`](super::idle).
 
 use crate::driver::Driver;
 use crate::primitive::atomic::{AtomicU32, Ordering};

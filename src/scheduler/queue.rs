@@ -23,12 +23,12 @@ impl Slot {
     /// Puts `task` in and gives back what was there. By the worker.
     #[inline]
     pub(super) fn put(&self, task: Notified) -> Option<Notified> {
-        // ORDERING: AcqRel. Release pairs with the Acquire of whoever takes the task, here or
-        // in `take`; Acquire for the task that was there.
+        // ORDERING: Release. Pairs with Acquire in `take`. No Acquire: the task that was there
+        // was put by this worker too.
         let order = if seeded::is("queue: put without Release") {
-            Ordering::Acquire
+            Ordering::Relaxed
         } else {
-            Ordering::AcqRel
+            Ordering::Release
         };
         let before = self.0.swap(task.into_raw().as_ptr(), order);
         // SAFETY: 1: the swap took the pointer out of the slot, for this thread alone.

@@ -39,6 +39,8 @@ struct Pace {
     interval: Cell<u32>,
     /// The driver's time at the last look, in nanoseconds.
     looked_at: Cell<u64>,
+    /// Looks in a row that found the same time.
+    still: Cell<u32>,
 }
 
 /// User code runs under `catch_unwind`. A panic that gets past it is a bug of this crate, and the
@@ -54,6 +56,9 @@ impl Drop for AbortOnUnwind {
 /// How long a busy worker may go without looking at the inject queue and the driver, the time
 /// that fast polls are measured against.
 const LOOK_EVERY_NS: u64 = 400_000;
+
+/// Stretches of polls in a row that may take no time before the clock counts as standing still.
+const STILL_MAX: u32 = 16;
 
 impl Worker {
     /// Makes the calling thread's worker out of a core.
@@ -71,6 +76,7 @@ impl Worker {
                 countdown: Cell::new(limits::LOOK_INTERVAL),
                 interval: Cell::new(limits::LOOK_INTERVAL),
                 looked_at: Cell::new(looked_at),
+                still: Cell::new(0),
             },
             shared,
         }
@@ -159,7 +165,7 @@ impl Worker {
         let interval = fitting.clamp(1, u64::from(limits::LOOK_INTERVAL)) as u32;
         pace.interval.set(interval);
         pace.countdown.set(interval);
-        self.turn_if_due(now);
+        self.turn_if_due(now, self.has_no_clock(elapsed_ns));
         if self.is_retired() {
             // It would not park while there is something to do.
             self.leaving.set(true);
@@ -169,13 +175,25 @@ impl Worker {
             return None;
         }
         match self.shared.inject.steal() {
-            deque::Steal::Success(task) => Some(task),
+            deque::Steal::Success(task) => {
+                // It comes before what is queued here, of which the first was not told of.
+                self.tell_of_queue(0);
+                Some(task)
+            }
             deque::Steal::Empty | deque::Steal::Retry => None,
         }
     }
 
-    /// Turns the driver without waiting, if nobody did for a while.
-    fn turn_if_due(&self, now: u64) {
+    /// Whether many stretches of polls in a row took no time at all: the clock stands still, and
+    /// tells nothing.
+    fn has_no_clock(&self, elapsed_ns: u64) -> bool {
+        let still = if elapsed_ns == 0 { self.pace.still.get() + 1 } else { 0 };
+        self.pace.still.set(still % STILL_MAX);
+        still == STILL_MAX
+    }
+
+    /// Turns the driver without waiting, if nobody did for a while, or nobody knows.
+    fn turn_if_due(&self, now: u64, has_no_clock: bool) {
         let driver = self.shared.driver();
         if self.is_guest() {
             // Not for guests to turn (S9): whoever set a timer told the one who sleeps in it.
@@ -183,7 +201,8 @@ impl Worker {
         }
         let turned_at = &self.shared.turned_at;
         // ORDERING: Relaxed, here and below: too old a time costs one turn too many.
-        if now.saturating_sub(turned_at.load(Ordering::Relaxed)) < LOOK_EVERY_NS {
+        let alone_ns = now.saturating_sub(turned_at.load(Ordering::Relaxed));
+        if alone_ns < LOOK_EVERY_NS && !has_no_clock {
             return;
         }
         if let Some(mut turn) = driver.try_lock() {
@@ -215,7 +234,16 @@ impl Worker {
         loop {
             let limit = limits::INJECT_BATCH_MAX;
             match inject.steal_batch_with_limit_and_pop(&self.core.queue, limit) {
-                deque::Steal::Success(task) => return Some(task),
+                deque::Steal::Success(task) => {
+                    if !self.searching.get() {
+                        // LIVENESS (S4): the searcher that the pushes of these relied on may have
+                        // looked while they were on their way, and found neither queue to hold
+                        // them. A searcher hands on by itself, in `execute`.
+                        // Specification: specs, `a_batch_on_its_way_is_not_overlooked`.
+                        self.tell_of_queue(0);
+                    }
+                    return Some(task);
+                }
                 deque::Steal::Empty => return None,
                 deque::Steal::Retry => {}
             }
@@ -225,11 +253,8 @@ impl Worker {
     /// Runs a task that this thread holds the right to.
     #[inline]
     pub(super) fn execute(&self, task: Notified) {
-        if self.searching.replace(false)
-            && self.shared.idle.stop_searching()
-            && self.shared.has_work()
-        {
-            self.shared.notify();
+        if self.searching.replace(false) && self.shared.idle.stop_searching() {
+            self.shared.notify_of_work();
         }
         let remote = self.remote();
         // ORDERING: Relaxed: a sample for the monitor.

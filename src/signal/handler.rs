@@ -189,10 +189,13 @@ impl Entry {
 /// Tells all who sleep that there is a delivery.
 fn ring(bell: BorrowedFd<'_>) {
     let one = 1_u64;
-    // It fails if the counter is full, after more deliveries than anybody will see.
+    // It fails if the counter is full, after more deliveries than anybody will see. Ends: a signal
+    // interrupts a call once.
     //
     // SAFETY: `one` is valid for reads of its size, and `write` may be called in a handler (N4).
-    unsafe { libc::write(bell.as_raw_fd(), ptr::from_ref(&one).cast(), size_of::<u64>()) };
+    while unsafe { libc::write(bell.as_raw_fd(), ptr::from_ref(&one).cast(), size_of::<u64>()) } < 0
+        && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted
+    {}
 }
 
 /// The handler of every signal that is, or was, listened for.

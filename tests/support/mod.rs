@@ -11,6 +11,7 @@ mod tracked;
 
 use std::any::type_name_of_val;
 use std::cell::RefCell;
+use std::env;
 use std::io::{Write, stderr};
 use std::panic::{Location, resume_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -129,6 +130,7 @@ impl Drop for Watching {
 }
 
 fn start_watchdog(name: String, limit: Duration, watched: Watched) -> Sender<()> {
+    let limit = limit * slowdown();
     // Before that of the parent, which shows what this one says.
     let limit = if Child::is_this() { limit / 2 } else { limit };
     let (alive, ended) = mpsc::channel();
@@ -147,6 +149,11 @@ fn start_watchdog(name: String, limit: Duration, watched: Watched) -> Sender<()>
     };
     thread::Builder::new().name("watchdog".into()).spawn(watchdog).expect("a watchdog starts");
     alive
+}
+
+/// How many times slower than usual everything is, as under a sanitizer.
+fn slowdown() -> u32 {
+    env::var("TENTER_TEST_SLOWDOWN").map_or(1, |times| times.parse().expect("a number of times"))
 }
 
 fn dump(watched: &Watched) {

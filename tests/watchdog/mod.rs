@@ -3,7 +3,7 @@
 use std::io::{Write, stderr};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
-use std::{process, thread};
+use std::{env, process, thread};
 
 /// Ends the process if it is not dropped in time.
 #[must_use = "a watchdog that is dropped watches nothing"]
@@ -14,6 +14,9 @@ pub(crate) struct Watchdog {
 /// Starts a watchdog for the test of the current thread; `at_end` runs before it ends the process.
 pub(crate) fn start(limit: Duration, at_end: impl FnOnce() + Send + 'static) -> Watchdog {
     let name = thread::current().name().unwrap_or("a test").to_owned();
+    // How many times slower than usual everything is, as under a sanitizer.
+    let slowdown = env::var("TENTER_TEST_SLOWDOWN");
+    let limit = limit * slowdown.map_or(1, |times| times.parse().expect("a number of times"));
     let (alive, dropped) = mpsc::channel();
     thread::spawn(move || {
         if dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {

@@ -16,6 +16,7 @@ const END_WAIT: Duration = Duration::from_secs(10);
 
 /// The one timer of a keeper, and what it is for.
 pub(super) struct Clock {
+    /// When it was started; once it is ready, when it got so.
     pub(super) born: Instant,
     timer: Option<Sleep>,
     /// The job that was asked to stop.

@@ -141,6 +141,9 @@ impl Worker {
                 }
                 self.is_ready = true;
                 let now = Instant::now();
+                // Its age counts from here: a worker that takes longer to start than it may live
+                // has its turn as well.
+                self.clock.born = now;
                 seen.pool.ready(seen.key, now);
                 self.look_at_clock(seen, now);
                 Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{EVENTS_MAX, Event, WAKE_KEY};
 
@@ -108,7 +108,7 @@ impl Poller {
 
     /// Ends the current wait, or else the next one, at once. Never lost.
     pub(crate) fn wake(&self) -> io::Result<()> {
-        match rustix::io::write(&self.alarm, &1u64.to_ne_bytes()) {
+        match retry_on_intr(|| rustix::io::write(&self.alarm, &1u64.to_ne_bytes())) {
             // A full counter is an edge that was not harvested yet.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(error) => Err(error.into()),

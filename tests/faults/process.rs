@@ -1,0 +1,172 @@
+//! Child processes: started, watched and reaped.
+
+use libc::{
+    EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, SYS_clone, SYS_clone3, SYS_eventfd2, SYS_pidfd_open,
+    SYS_pipe2, SYS_ppoll, SYS_wait4, SYS_waitid, SYS_write,
+};
+use tenter::io::{AsyncReadExt, AsyncWriteExt};
+use tenter::process::{Command, Stdio};
+
+use crate::injector::{Call, Fault, inject, scenario};
+use crate::support::{children, descriptors, runtime, threads_named, until, wait_until};
+
+/// Calls by which a thread waits for descriptors.
+#[cfg(target_arch = "x86_64")]
+const POLLS: [libc::c_long; 2] = [libc::SYS_poll, SYS_ppoll];
+#[cfg(not(target_arch = "x86_64"))]
+const POLLS: [libc::c_long; 1] = [SYS_ppoll];
+
+/// A program that runs until its input ends.
+fn cat() -> Command {
+    let mut command = Command::new("cat");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
+
+/// It does what it should.
+async fn works() {
+    let mut child = cat().spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"meow").await.unwrap();
+    drop(stdin);
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "meow");
+    assert!(child.wait().await.unwrap().success());
+}
+
+fn starts_a_process(call: &Call) -> bool {
+    !call.starts_a_thread()
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_an_error_and_leaves_nothing() {
+    scenario(|| {
+        let forks = [SYS_clone, SYS_clone3];
+        let again = Fault::error(&forks, EAGAIN).when(starts_a_process);
+        let memory = Fault::error(&forks, ENOMEM).when(starts_a_process);
+        let [again, memory, pipes, all_pipes] = inject([
+            again,
+            memory,
+            Fault::error(&[SYS_pipe2], EMFILE),
+            Fault::error(&[SYS_pipe2], ENFILE),
+        ]);
+        let faults = [(again, EAGAIN), (memory, ENOMEM), (pipes, EMFILE), (all_pipes, ENFILE)];
+        runtime(2).block_on(async {
+            works().await;
+            for (fault, error) in &faults {
+                let before = descriptors();
+                fault.strike(1);
+                let refused = cat().spawn().unwrap_err();
+                assert_eq!(refused.raw_os_error(), Some(*error));
+                until(|| descriptors() <= before).await;
+                assert!(children().is_empty());
+                works().await;
+            }
+        });
+    });
+}
+
+#[test]
+fn a_program_that_cannot_be_watched_is_killed_and_reaped() {
+    scenario(|| {
+        let errors = [EMFILE, ENFILE, ENOMEM];
+        let faults = inject(errors.map(|error| Fault::error(&[SYS_pidfd_open], error)));
+        runtime(2).block_on(async {
+            works().await;
+            let before = descriptors();
+            for (fault, error) in faults.iter().zip(errors) {
+                fault.strike(1);
+                let refused = cat().spawn().unwrap_err();
+                assert_eq!(refused.raw_os_error(), Some(error));
+                until(|| children().is_empty()).await;
+                works().await;
+            }
+            until(|| descriptors() <= before).await;
+        });
+    });
+}
+
+#[test]
+fn a_wait_for_a_program_that_signals_interrupt_is_repeated() {
+    scenario(|| {
+        let [fault] = inject([Fault::error(&[SYS_wait4, SYS_waitid], EINTR)]);
+        runtime(2).block_on(async {
+            let mut child = cat().spawn().unwrap();
+            fault.strike(100);
+            assert!(child.wait().await.unwrap().success());
+            assert_eq!(fault.struck(), 100);
+        });
+    });
+}
+
+#[test]
+fn a_program_that_nobody_waits_for_is_reaped_whatever_the_reaper_meets() {
+    scenario(|| {
+        let [waits, interrupted, no_memory, bells] = inject([
+            Fault::error(&[SYS_wait4, SYS_waitid], EINTR),
+            Fault::error(&POLLS, EINTR),
+            Fault::error(&POLLS, ENOMEM),
+            Fault::error(&[SYS_write], EINTR).when(|call| call.arg(2) == 8),
+        ]);
+        runtime(2).block_on(async {
+            for polls in [interrupted, no_memory] {
+                waits.strike(20);
+                let (seen, struck) = (polls.calls(), polls.struck());
+                polls.strike(5);
+                let mut one = cat().spawn().unwrap();
+                let held = one.stdin.take();
+                drop(one);
+                // It sleeps without an end, and is to be told of another.
+                until(|| polls.struck() - struck == 5 && polls.calls() - seen > 5).await;
+                bells.strike(5);
+                drop(cat().spawn().unwrap());
+                until(|| children().len() == 1).await;
+                drop(held);
+                until(|| children().is_empty()).await;
+                until(|| threads_named("tenter-reaper") == 0).await;
+            }
+            assert_eq!(waits.struck(), 40);
+        });
+    });
+}
+
+#[test]
+fn a_program_that_nobody_waits_for_is_reaped_without_a_descriptor_for_the_reaper() {
+    scenario(|| {
+        let [fault, sleeps] =
+            inject([Fault::error(&[SYS_eventfd2], EMFILE), Fault::counter(&POLLS)]);
+        runtime(2).block_on(async {
+            fault.strike(1);
+            let mut one = cat().spawn().unwrap();
+            let (input, before) = (one.stdin.take(), sleeps.calls());
+            drop(one);
+            // Another one comes while it sleeps, and cannot ring.
+            until(|| sleeps.calls() > before).await;
+            assert_eq!(fault.struck(), 1);
+            drop(cat().spawn().unwrap());
+            until(|| children().len() == 1).await;
+            drop(input);
+            until(|| children().is_empty()).await;
+        });
+    });
+}
+
+#[test]
+fn a_program_that_nobody_waits_for_is_reaped_with_the_next_if_there_is_no_thread() {
+    scenario(|| {
+        let forks = [SYS_clone, SYS_clone3];
+        let [fault] = inject([Fault::error(&forks, EAGAIN).when(Call::starts_a_thread)]);
+        let runtime = runtime(1);
+        runtime.block_on(async {
+            works().await;
+            let child = cat().spawn().unwrap();
+            fault.strike(1);
+            drop(child);
+            assert_eq!(fault.struck(), 1);
+            works().await;
+            until(|| children().is_empty()).await;
+        });
+        wait_until(|| threads_named("tenter-reaper") == 0);
+    });
+}
