@@ -48,14 +48,17 @@ fn runtime() -> Runtime {
 /// descriptors or threads are left, or allocations of more than every eighth time.
 fn leaves_nothing(times: usize, body: impl Fn()) {
     std::panic::set_hook(Box::new(|_| ()));
+    let threads = support::threads();
+    // Where nobody joins a thread it ends by itself, soon.
+    let wait_for_threads = || support::wait_until(|| support::threads() <= threads);
     // What is made once and kept (thread-locals, the tables of locks) is there after a few.
     let warm_up = times / 10 + 1;
     (0..warm_up).for_each(|_| body());
-    let (descriptors, threads) = (support::descriptors(), support::threads());
+    wait_for_threads();
+    let descriptors = support::descriptors();
     let allocated = ALLOCATED.load(Ordering::Relaxed);
     (0..times).for_each(|_| body());
-    // Where nobody joins a thread it ends by itself, soon.
-    support::wait_until(|| support::threads() <= threads);
+    wait_for_threads();
     support::wait_until(|| support::descriptors() <= descriptors);
     // What the queues' collector has not freed yet is bounded.
     let left = ALLOCATED.load(Ordering::Relaxed).saturating_sub(allocated);

@@ -1,7 +1,9 @@
-//! `thread_local!` with one value a loom thread.
+//! `thread_local!` with one value a thread of the engine: loom, or shuttle.
 
-/// [`std::thread::LocalKey`] on loom's.
-pub(crate) struct LocalKey<T: 'static>(pub(crate) loom::thread::LocalKey<T>);
+use crate::engine::thread;
+
+/// [`std::thread::LocalKey`] on the engine's.
+pub(crate) struct LocalKey<T: 'static>(pub(crate) thread::LocalKey<T>);
 
 impl<T: 'static> LocalKey<T> {
     pub(crate) fn with<R>(&'static self, f: impl FnOnce(&T) -> R) -> R {
@@ -11,7 +13,7 @@ impl<T: 'static> LocalKey<T> {
     pub(crate) fn try_with<R>(
         &'static self,
         f: impl FnOnce(&T) -> R,
-    ) -> Result<R, loom::thread::AccessError> {
+    ) -> Result<R, thread::AccessError> {
         self.0.try_with(f)
     }
 }
@@ -41,16 +43,16 @@ impl<T: 'static> LocalKey<std::cell::Cell<T>> {
 }
 
 /// [`std::thread_local!`] on [`LocalKey`].
-macro_rules! loom_thread_local {
+macro_rules! engine_thread_local {
     ($($(#[$attr:meta])* $vis:vis static $name:ident: $t:ty = $init:expr);* $(;)?) => {
         $(
             $(#[$attr])*
             $vis static $name: $crate::primitive::local::LocalKey<$t> =
-                $crate::primitive::local::LocalKey(loom::thread::LocalKey {
+                $crate::primitive::local::LocalKey($crate::engine::thread::LocalKey {
                     init: (|| $init) as fn() -> $t,
                     _p: std::marker::PhantomData,
                 });
         )*
     };
 }
-pub(crate) use loom_thread_local as thread_local;
+pub(crate) use engine_thread_local as thread_local;

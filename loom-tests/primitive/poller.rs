@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::lock::{self, Condvar, Mutex};
+use crate::engine::lazy_static;
 
 /// One source's news.
 #[derive(Clone, Copy, Debug)]
@@ -91,13 +92,14 @@ impl Poller {
 
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut state = SYSTEM.state.lock();
+        let end = timeout.map(|timeout| NOW.get().saturating_add(nanos(timeout)));
         // Ends: with an event, a wake, or when the model lets time pass.
         loop {
             events.list.clear();
             events.list.extend(state.sockets.iter_mut().filter_map(Socket::harvest));
             events.woken = std::mem::take(&mut state.woken);
-            let passes = NOW.get() > 0 && timeout.is_some();
-            if !events.is_empty() || timeout == Some(Duration::ZERO) || passes {
+            let is_over = end.is_some_and(|end| IS_OVER.get() || end <= NOW.get());
+            if !events.is_empty() || is_over {
                 return Ok(());
             }
             if timeout.is_none() {
@@ -145,6 +147,8 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 std::thread_local! {
     /// All threads of a model are on one real thread.
     static NOW: Cell<u64> = const { Cell::new(0) };
+    /// Time has passed, as far as waits are concerned.
+    static IS_OVER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// For models: the moment `ns` nanoseconds after the start of every clock.
@@ -158,13 +162,24 @@ pub(crate) fn instant(ns: u64) -> Instant {
 pub(crate) fn let_time_pass_to(ns: u64) {
     let state = SYSTEM.state.lock();
     NOW.set(ns);
+    IS_OVER.set(true);
     drop(state);
     lock::let_time_pass();
+}
+
+/// For programs: sets every clock to `ns`, and more time is to come; waits for the poller that
+/// end before are over.
+pub(crate) fn advance_to(ns: u64) {
+    let state = SYSTEM.state.lock();
+    NOW.set(ns);
+    drop(state);
+    SYSTEM.changed.notify_all();
 }
 
 /// For the harness: sets every clock to zero.
 pub(crate) fn reset_clock() {
     NOW.set(0);
+    IS_OVER.set(false);
 }
 
 /// The system that all pollers of a run share.
@@ -212,11 +227,9 @@ impl Socket {
     }
 }
 
-loom::lazy_static! {
-    static ref SYSTEM: System = System {
-        state: Mutex::new(State::default()),
-        changed: Condvar::new(),
-    };
+lazy_static! {
+    static ref SYSTEM: System =
+        System { state: Mutex::new(State::default()), changed: Condvar::new() };
 }
 
 /// For models: a connected socket, and the peer's hand on it.

@@ -1,11 +1,12 @@
-//! Threads: loom's, and for models a way to let the start of one fail.
+//! Threads: those of the engine, loom or shuttle, and for models a way to let the start of one fail.
 
 use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
-pub(crate) use loom::hint::spin_loop;
-pub(crate) use loom::thread::{JoinHandle, ThreadId, current, yield_now};
+use crate::engine;
+pub(crate) use crate::engine::hint::spin_loop;
+pub(crate) use crate::engine::thread::{JoinHandle, ThreadId, current, yield_now};
 
 std::thread_local! {
     /// Starts that fail before one succeeds. All threads of a model are on one real thread.
@@ -14,20 +15,20 @@ std::thread_local! {
     static WAITING: Cell<Option<bool>> = const { Cell::new(None) };
 }
 
-/// [`std::thread::Builder`] on loom's.
+/// [`std::thread::Builder`] on the engine's.
 #[derive(Debug)]
-pub(crate) struct Builder(loom::thread::Builder);
+pub(crate) struct Builder(engine::thread::Builder);
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self(loom::thread::Builder::new())
+        Self(engine::thread::Builder::new())
     }
 
     pub(crate) fn name(self, name: String) -> Self {
         Self(self.0.name(name))
     }
 
-    /// Ignored: loom's threads are coroutines with stacks of their own.
+    /// Ignored: these threads are coroutines with stacks of their own.
     pub(crate) fn stack_size(self, _bytes: usize) -> Self {
         self
     }
@@ -75,6 +76,6 @@ pub(crate) fn set_waiting(waiting: Option<bool>) {
 }
 
 fn yield_point() {
-    let point = loom::sync::atomic::AtomicUsize::new(0);
-    point.load(loom::sync::atomic::Ordering::Relaxed);
+    let point = engine::sync::atomic::AtomicUsize::new(0);
+    point.load(engine::sync::atomic::Ordering::Relaxed);
 }

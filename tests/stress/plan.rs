@@ -117,7 +117,6 @@ pub(crate) enum Fate {
     PollAndDrop,
     Abort(Box<Action>),
     AbortOutside(Delay),
-    /// With the first half of the action before, the second one after.
     Cancel(Box<Action>),
     /// Waits on another thread, by another executor.
     JoinOutside,

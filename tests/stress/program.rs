@@ -1,7 +1,7 @@
 //! A program, run: its runtime started, its parts carried out, its end looked at.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tenter::{Builder, Runtime};
@@ -35,33 +35,13 @@ pub(crate) fn run(seed: Seed, sums: &mut Sums) {
     let program = Program::random(seed);
     let start = Instant::now();
     let before = Before::now();
-    let (ledger, ending) = (Arc::new(Ledger::default()), Arc::new(AtomicBool::new(false)));
-    let threads = Arc::new(Threads::default());
+    let (ledger, threads) = (Arc::new(Ledger::default()), Arc::new(Threads::default()));
     let runtime = build(&program.settings, &ledger, &threads);
-    let world = World::new(runtime, ledger, ending);
+    let world = World::new(runtime, ledger);
     verdict::begin(seed, &world);
-
-    for task in program.background {
-        let (probe, _record) = Ctx::new(&world).task(task);
-        world.handle.spawn(probe).detach();
-    }
-    for side in program.sides {
-        let ctx = Ctx::new(&world);
-        world.thread(move || {
-            let future = actions::perform(ctx.clone(), side);
-            let _unless_it_ends = ctx.world.block_on(future);
-        });
-    }
-    end_from_within(&world, program.ending);
-    verdict::set_step("in block_on of the main thread");
-    let main = actions::perform(Ctx::new(&world), program.main);
-    let _unless_it_ends = world.block_on(async {
-        main.await;
-        if let Ending::InMain = program.ending {
-            drop_runtime(&world);
-        }
-    });
-    let was_cut = end(&world, program.ending);
+    let ending = program.ending;
+    carry_out(&world, program);
+    let was_cut = end(&world, ending);
 
     verdict::set_step("waiting for side threads");
     world.join_threads();
@@ -84,6 +64,30 @@ pub(crate) fn run(seed: Seed, sums: &mut Sums) {
     drop(world);
     before.wait_for_descriptors();
     verdict::end();
+}
+
+/// Starts what runs at the same time, and does the main thread's part.
+fn carry_out(world: &Arc<World>, program: Program) {
+    for task in program.background {
+        let (probe, _record) = Ctx::new(world).task(task);
+        world.handle.spawn(probe).detach();
+    }
+    for side in program.sides {
+        let ctx = Ctx::new(world);
+        world.thread(move || {
+            let future = actions::perform(ctx.clone(), side);
+            let _unless_it_ends = ctx.world.block_on(future);
+        });
+    }
+    end_from_within(world, program.ending);
+    verdict::set_step("in block_on of the main thread");
+    let main = actions::perform(Ctx::new(world), program.main);
+    let _unless_it_ends = world.block_on(async {
+        main.await;
+        if let Ending::InMain = program.ending {
+            drop_runtime(world);
+        }
+    });
 }
 
 fn build(settings: &Settings, ledger: &Arc<Ledger>, threads: &Arc<Threads>) -> Runtime {

@@ -23,7 +23,7 @@ pub(crate) struct World {
     pub(crate) handle: Handle,
     /// For whoever ends it.
     pub(crate) runtime: Mutex<Option<Runtime>>,
-    ending: Arc<AtomicBool>,
+    is_ending: AtomicBool,
     orders: AtomicUsize,
     threads: Mutex<Vec<thread::JoinHandle<()>>>,
     /// What is kept beyond the end of its task, and of the runtime.
@@ -40,12 +40,12 @@ pub(crate) enum Kept {
 }
 
 impl World {
-    pub(crate) fn new(runtime: Runtime, ledger: Arc<Ledger>, ending: Arc<AtomicBool>) -> Arc<Self> {
+    pub(crate) fn new(runtime: Runtime, ledger: Arc<Ledger>) -> Arc<Self> {
         Arc::new(Self {
             ledger,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
-            ending,
+            is_ending: AtomicBool::new(false),
             orders: AtomicUsize::new(0),
             threads: Mutex::default(),
             kept: Mutex::default(),
@@ -56,11 +56,11 @@ impl World {
 
     /// Whether the runtime ends in the middle: what is cancelled or refused is so because of that.
     pub(crate) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::SeqCst)
+        self.is_ending.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_ending(&self) {
-        self.ending.store(true, Ordering::SeqCst);
+        self.is_ending.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn orders(&self) -> usize {

@@ -1,0 +1,11 @@
+//! The programs, a file each.
+
+mod blocking;
+mod driver;
+mod random;
+mod relief;
+#[path = "../../loom-tests/models/support.rs"]
+mod shared;
+mod shutdown;
+mod support;
+mod wakes;
