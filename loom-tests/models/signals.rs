@@ -84,6 +84,7 @@ model! {
         }
         handler.join().unwrap();
     }
+    catches "signal: a delivery without Release"
 }
 
 model! {

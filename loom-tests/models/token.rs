@@ -9,6 +9,8 @@ use loom::thread::spawn;
 use super::token::CancelToken;
 use crate::harness::model;
 use crate::models::support::{Parker, block_on, poll_once, poll_with};
+use crate::primitive::Arc;
+use crate::primitive::atomic::{AtomicUsize, Ordering};
 
 model! {
     fn a_token_that_is_cancelled_as_somebody_waits_is_not_slept_through() {
@@ -22,6 +24,23 @@ model! {
     catches
         "token: wait without a second look",
         "token: mark after the waiters are taken"
+}
+
+model! {
+    fn who_sees_a_token_cancelled_sees_what_was_done_before() {
+        let token = CancelToken::new();
+        let written = Arc::new(AtomicUsize::new(0));
+        let (theirs, reading) = (token.clone(), Arc::clone(&written));
+        let watcher = spawn(move || {
+            if theirs.is_cancelled() {
+                assert_eq!(reading.load(Ordering::Relaxed), 1);
+            }
+        });
+        written.store(1, Ordering::Relaxed);
+        token.cancel();
+        watcher.join().unwrap();
+    }
+    catches "token: cancel without Release"
 }
 
 model! {

@@ -218,8 +218,13 @@ impl Node {
                 return;
             }
             if !seeded::is("token: mark after the waiters are taken") {
+                let order = if seeded::is("token: cancel without Release") {
+                    Ordering::Relaxed
+                } else {
+                    Ordering::Release
+                };
                 // ORDERING: Release. Pairs with Acquire in `is_cancelled`.
-                self.is_cancelled.store(true, Ordering::Release);
+                self.is_cancelled.store(true, order);
             }
             std::mem::take(&mut *state)
         };
