@@ -20,6 +20,8 @@
 #![cfg(test)]
 // The shipped rooms have more in them than the programs call, and answer to the lints at home.
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
+// Some limits are one here.
+#![allow(clippy::modulo_one)]
 
 /// What `loom-tests` calls by the same name is loom.
 use shuttle as engine;

@@ -146,7 +146,7 @@ fn yields_wakes_and_timers_allocate_nothing() {
         allocates_at_most(0, async || {
             let mut is_first = true;
             poll_fn(|cx| {
-                cx.waker().clone().wake();
+                cx.waker().wake_by_ref();
                 if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }
             })
             .await;
@@ -272,7 +272,7 @@ fn a_wake_of_an_idle_runtime_is_one_write_and_wakes_one_worker() {
             let threads = threads.lock().unwrap().clone();
             let sleep = || support::wait_until(|| threads.iter().all(|thread| is_asleep(thread)));
 
-            let writes = least(|used| used.writes, || wake_one_by_one(&runtime, &sleep));
+            let writes = least(|used| used.writes, || wake_one_by_one(&runtime, sleep));
             assert!(writes <= WAKES + WAKES / 20, "{writes} for {WAKES} wakes");
             let totals = || {
                 let metrics = runtime.handle().metrics();
@@ -280,7 +280,7 @@ fn a_wake_of_an_idle_runtime_is_one_write_and_wakes_one_worker() {
             };
             let attempts = (0..ATTEMPTS).map(|_| {
                 let before = totals();
-                wake_one_by_one(&runtime, &sleep);
+                wake_one_by_one(&runtime, sleep);
                 sleep();
                 let after = totals();
                 [0, 1, 2].map(|index| after[index] - before[index])
