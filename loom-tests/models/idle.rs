@@ -67,7 +67,21 @@ impl Ledger {
     }
 
     fn stop_searching(&self) {
-        if self.idle.stop_searching() && !self.inject.is_empty() {
+        if self.idle.stop_searching() {
+            self.notify_of_work();
+        }
+    }
+
+    /// What a worker does that sleeps already: somebody wakes it to search.
+    fn sleep_until_woken(&self, index: usize) -> u32 {
+        self.wait_for_token(index);
+        assert!(!self.idle.retract(index), "who woke it took it off the list");
+        self.search_and_sleep(index, true)
+    }
+
+    /// Looks, and tells of what is left.
+    fn notify_of_work(&self) {
+        if !self.inject.is_empty() {
             self.notify();
         }
     }
@@ -76,8 +90,8 @@ impl Ledger {
     fn search_and_sleep(&self, index: usize, mut searching: bool) -> u32 {
         loop {
             if let Some(item) = self.steal() {
-                if searching && self.idle.stop_searching() && !self.inject.is_empty() {
-                    self.notify();
+                if searching {
+                    self.stop_searching();
                 }
                 return item;
             }
@@ -130,11 +144,7 @@ model! {
         let first = Arc::clone(&ledger);
         let first = spawn(move || first.search_and_sleep(0, true));
         let second = Arc::clone(&ledger);
-        let second = spawn(move || {
-            second.wait_for_token(1);
-            assert!(!second.idle.retract(1), "who woke it took it off the list");
-            second.search_and_sleep(1, true)
-        });
+        let second = spawn(move || second.sleep_until_woken(1));
         ledger.schedule(2);
         assert_eq!(first.join().unwrap() + second.join().unwrap(), 3);
     }
@@ -192,11 +202,7 @@ model! {
         let first = Arc::clone(&ledger);
         let first = spawn(move || first.search_and_sleep(0, true));
         let second = Arc::clone(&ledger);
-        let second = spawn(move || {
-            second.wait_for_token(1);
-            assert!(!second.idle.retract(1), "who woke it took it off the list");
-            second.search_and_sleep(1, true)
-        });
+        let second = spawn(move || second.sleep_until_woken(1));
         ledger.inject.push(2);
         match ledger.idle.heir() {
             Heir::Sleeper(index) => ledger.give_token(index),
@@ -219,11 +225,7 @@ model! {
         ledger.idle.start_searching();
         ledger.idle.start_searching();
         let other = Arc::clone(&ledger);
-        let sleeper = spawn(move || {
-            other.wait_for_token(0);
-            assert!(!other.idle.retract(0), "who woke it took it off the list");
-            other.search_and_sleep(0, true)
-        });
+        let sleeper = spawn(move || other.sleep_until_woken(0));
         let other = Arc::clone(&ledger);
         let searcher = spawn(move || other.stop_searching());
         ledger.bring_along(1);
@@ -253,17 +255,11 @@ model! {
         ledger.idle.announce(0, false);
         ledger.idle.start_guest();
         let other = Arc::clone(&ledger);
-        let worker = spawn(move || {
-            other.wait_for_token(0);
-            assert!(!other.idle.retract(0), "who woke it took it off the list");
-            other.search_and_sleep(0, true)
-        });
+        let worker = spawn(move || other.sleep_until_woken(0));
         let other = Arc::clone(&ledger);
         let guest = spawn(move || {
             other.idle.stop_guest();
-            if !other.inject.is_empty() {
-                other.notify();
-            }
+            other.notify_of_work();
         });
         ledger.schedule(1);
         assert_eq!(worker.join().unwrap(), 1);
@@ -281,17 +277,11 @@ model! {
         ledger.idle.announce(0, false);
         ledger.idle.start_guest();
         let other = Arc::clone(&ledger);
-        let worker = spawn(move || {
-            other.wait_for_token(0);
-            assert!(!other.idle.retract(0), "who woke it took it off the list");
-            other.search_and_sleep(0, true)
-        });
+        let worker = spawn(move || other.sleep_until_woken(0));
         let other = Arc::clone(&ledger);
         let monitor = spawn(move || {
             other.idle.excuse_guest();
-            if !other.inject.is_empty() {
-                other.notify();
-            }
+            other.notify_of_work();
         });
         ledger.schedule(1);
         assert_eq!(worker.join().unwrap(), 1);

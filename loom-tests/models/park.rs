@@ -6,6 +6,7 @@ use super::park::{Parker, Slept};
 use crate::driver::Driver;
 use crate::harness::model;
 use crate::primitive::Arc;
+use crate::primitive::cell::UnsafeCell;
 use crate::primitive::lock::{Condvar, Mutex, end_waits_for_nothing};
 
 fn driver() -> Arc<Driver> {
@@ -75,25 +76,30 @@ model! {
     catches "park: a second token takes the first away"
 }
 
+/// Another thread writes and leaves a token; who takes it reads. Somebody else is in the driver
+/// meanwhile, or nobody.
+fn wake_sees_what_was_done_before(is_driver_taken: bool) {
+    let (driver, parker) = (driver(), Arc::new(Parker::new()));
+    let turn = is_driver_taken.then(|| driver.try_lock().unwrap());
+    let written = Arc::new(UnsafeCell::new(0));
+    let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
+    let writing = Arc::clone(&written);
+    let waker = spawn(move || {
+        // SAFETY: loom checks that nobody else is here.
+        writing.with_mut(|written| unsafe { *written = 1 });
+        waking.unpark(&turning);
+    });
+    parker.park(&driver);
+    // SAFETY: loom checks that nobody else is here.
+    assert_eq!(written.with(|written| unsafe { *written }), 1);
+    waker.join().unwrap();
+    drop(turn);
+}
+
 model! {
     /// What was done before the token was left is seen by who takes it.
     fn who_was_woken_sees_what_was_done_before() {
-        use crate::primitive::cell::UnsafeCell;
-        let (driver, parker) = (driver(), Arc::new(Parker::new()));
-        let turn = driver.try_lock().unwrap();
-        let written = Arc::new(UnsafeCell::new(0));
-        let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
-        let writing = Arc::clone(&written);
-        let waker = spawn(move || {
-            // SAFETY: loom checks that nobody else is here.
-            writing.with_mut(|written| unsafe { *written = 1 });
-            waking.unpark(&turning);
-        });
-        parker.park(&driver);
-        // SAFETY: loom checks that nobody else is here.
-        assert_eq!(written.with(|written| unsafe { *written }), 1);
-        waker.join().unwrap();
-        drop(turn);
+        wake_sees_what_was_done_before(true);
     }
     catches "park: a token without Release"
 }
@@ -101,20 +107,7 @@ model! {
 model! {
     /// The same where nothing but the token orders: it comes as the thread goes to the driver.
     fn who_was_woken_on_the_way_to_the_driver_sees_what_was_done_before() {
-        use crate::primitive::cell::UnsafeCell;
-        let (driver, parker) = (driver(), Arc::new(Parker::new()));
-        let written = Arc::new(UnsafeCell::new(0));
-        let (turning, waking) = (Arc::clone(&driver), Arc::clone(&parker));
-        let writing = Arc::clone(&written);
-        let waker = spawn(move || {
-            // SAFETY: loom checks that nobody else is here.
-            writing.with_mut(|written| unsafe { *written = 1 });
-            waking.unpark(&turning);
-        });
-        parker.park(&driver);
-        // SAFETY: loom checks that nobody else is here.
-        assert_eq!(written.with(|written| unsafe { *written }), 1);
-        waker.join().unwrap();
+        wake_sees_what_was_done_before(false);
     }
     catches "park: a token without Release"
 }
