@@ -25,6 +25,20 @@ pub(crate) const SURVIVED: &str = "the model survived the mutant";
 /// What it says if the mutant changed nothing, because nobody came by.
 pub(crate) const UNASKED: &str = "nobody asked for the mutant";
 
+/// What a process says that came to a limit of the engine's or of a stand-in's. One that goes
+/// round in circles comes to one of them.
+const LIMITS: [&str; 6] = [
+    // loom
+    "exceeded maximum number of branches",
+    "self.threads.len() < self.max()",
+    "Is the model fully deterministic",
+    "[loom internal bug]",
+    // shuttle
+    "exceeded max_steps bound",
+    // loom-tests/primitive/deque.rs
+    "a model pushes more than QUEUE_SLOTS items",
+];
+
 /// What a run has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -33,8 +47,10 @@ pub(crate) enum Verdict {
     Survived,
     /// No code that ran asked for the mutant.
     Unasked,
-    /// The model went round in circles until loom gave up, which proves nothing.
-    Spins,
+    /// The model came to a limit of loom's or of a stand-in's, which proves nothing.
+    Limit(&'static str),
+    /// The process died without a word, which may be for want of memory.
+    Died,
     /// There is no such test.
     Missing,
 }
@@ -47,11 +63,11 @@ pub(crate) fn judge(succeeded: bool, output: &str) -> Verdict {
         Verdict::Unasked
     } else if succeeded || output.contains(SURVIVED) {
         Verdict::Survived
-    } else if output.contains("exceeded maximum number of branches") {
-        Verdict::Spins
+    } else if let Some(limit) = LIMITS.iter().find(|limit| output.contains(**limit)) {
+        Verdict::Limit(limit)
     } else {
         let why = output.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
-        Verdict::Caught(why.unwrap_or("(it said nothing)").trim().to_owned())
+        why.map_or(Verdict::Died, |why| Verdict::Caught(why.trim().to_owned()))
     }
 }
 
@@ -61,7 +77,8 @@ impl fmt::Display for Verdict {
             Self::Caught(why) => write!(f, "caught: {why}"),
             Self::Survived => f.write_str("survived"),
             Self::Unasked => f.write_str(UNASKED),
-            Self::Spins => f.write_str("it spins, which proves nothing"),
+            Self::Limit(limit) => write!(f, "a limit, which proves nothing: {limit}"),
+            Self::Died => f.write_str("it died without a word, which proves nothing"),
             Self::Missing => f.write_str("there is no test of that name"),
         }
     }

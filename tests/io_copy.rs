@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::future;
-use support::{LIMIT, runtime, within};
+use support::{Gate, LIMIT, runtime, within};
 use tenter::io::{
     AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufWriter, copy, copy_bidirectional,
 };
@@ -165,4 +165,72 @@ fn a_two_way_copy_ends_with_the_first_error() {
         let error = proxy.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     });
+}
+
+#[test]
+fn a_direction_that_never_waits_leaves_the_other_its_turn() {
+    /// Reads as `bytes` again and again, at most so many times; opens the gate when written to.
+    struct Side {
+        bytes: &'static [u8],
+        times: usize,
+        written: Gate,
+    }
+
+    impl AsyncRead for Side {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            if self.times == 0 {
+                return Poll::Pending;
+            }
+            self.times -= 1;
+            buf[..self.bytes.len()].copy_from_slice(self.bytes);
+            Poll::Ready(Ok(self.bytes.len()))
+        }
+    }
+
+    impl AsyncWrite for Side {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.written.open();
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    for endless_first in [true, false] {
+        run(async {
+            let (flooded, answered) = (Gate::new(), Gate::new());
+            let mut endless =
+                Side { bytes: b"flood", times: usize::MAX, written: answered.clone() };
+            let mut other = Side { bytes: b"answer", times: 1, written: flooded.clone() };
+            let copying = tenter::spawn(async move {
+                if endless_first {
+                    copy_bidirectional(&mut endless, &mut other).await
+                } else {
+                    copy_bidirectional(&mut other, &mut endless).await
+                }
+            });
+            tenter::spawn_blocking(move || {
+                flooded.wait();
+                answered.wait();
+            })
+            .await
+            .unwrap();
+            copying.abort();
+            assert!(copying.await.unwrap_err().is_cancelled());
+        });
+    }
 }

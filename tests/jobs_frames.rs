@@ -5,7 +5,7 @@
 mod support;
 
 use std::hint::spin_loop;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{process, thread};
 
 use rustix::io::Errno;
@@ -266,6 +266,22 @@ async fn a_job_that_answers_for_itself_costs_no_job_but_its_own_workers() {
             }
         }
     }
+}
+
+#[tenter::test]
+async fn a_flood_that_is_faster_than_its_parent_is_timed_out() {
+    let _watchdog = watchdog(LIMIT);
+    let pool = pool();
+    let flood = frame(PROGRESS, 0, 1, 0.5_f64.to_bits(), &[]);
+    let slow = |_| {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(20) {
+            spin_loop();
+        }
+    };
+    let error = pool.run(floods::job(flood).on_progress(slow).timeout(SOON)).await.unwrap_err();
+    assert!(matches!(error, JobError::TimedOut { .. }), "{error:?}");
+    assert!(pool.run(id::job()).await.is_ok());
 }
 
 #[tenter::test]

@@ -243,6 +243,22 @@ fn a_loop_that_consumes_its_budget_yields_by_itself() {
 }
 
 #[test]
+fn thousands_of_leaves_in_one_poll_share_one_budget() {
+    within(LIMIT, || {
+        let runtime = support::runtime(1);
+        let mut left: Vec<_> = (0..2000).map(|_| Box::pin(consume_budget())).collect();
+        let mut most = 0;
+        let joining = runtime.spawn(poll_fn(move |cx| {
+            let before = left.len();
+            left.retain_mut(|leaf| leaf.as_mut().poll(cx).is_pending());
+            most = most.max(before - left.len());
+            if left.is_empty() { Poll::Ready(most) } else { Poll::Pending }
+        }));
+        assert_eq!(futures_lite::future::block_on(joining).unwrap(), 128);
+    });
+}
+
+#[test]
 fn consuming_the_budget_outside_a_task_does_nothing() {
     within(LIMIT, || {
         futures_lite::future::block_on(async {

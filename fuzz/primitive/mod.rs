@@ -6,6 +6,8 @@
 
 #[path = "../../src/primitive/cell.rs"]
 pub(crate) mod cell;
+#[path = "../../loom-tests/primitive/clock.rs"]
+pub(crate) mod clock;
 #[path = "../../src/primitive/contain.rs"]
 mod contain;
 pub(crate) mod deque;

@@ -1,12 +1,11 @@
 //! A poller without descriptors, and time that passes when the program says so.
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+pub(crate) use super::clock::{Clock, instant, nanos, set_now};
 use super::play;
 
 /// One source's news.
@@ -88,46 +87,4 @@ impl Poller {
         self.woken.store(true, Ordering::Relaxed);
         Ok(())
     }
-}
-
-/// The clock of the driver: it shows what the program says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(());
-
-impl Clock {
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        NOW.get()
-    }
-
-    pub(crate) fn at(&self, instant: Instant) -> u64 {
-        nanos(instant.saturating_duration_since(self::instant(0)))
-    }
-}
-
-/// `duration` in nanoseconds, at most [`u64::MAX`].
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-std::thread_local! {
-    static NOW: Cell<u64> = const { Cell::new(0) };
-}
-
-/// For programs: sets every clock.
-pub(crate) fn set_now(ns: u64) {
-    NOW.set(ns);
-}
-
-/// For programs: the moment at which every clock shows `ns`.
-///
-/// It is a century ahead, so that the real clock, which some futures look at first, has not got
-/// to any of them.
-pub(crate) fn instant(ns: u64) -> Instant {
-    const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
-    static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(|| Instant::now() + CENTURY) + Duration::from_nanos(ns)
 }

@@ -13,6 +13,7 @@ mod join;
 mod monitor;
 mod owned;
 mod relief;
+mod runtime;
 mod scheduler;
 mod shutdown;
 mod signals;

@@ -315,7 +315,6 @@ model! {
         runtime.end_quietly();
     }
     catches
-        "queue: load the slot, then store",
         "idle: no fence after a push",
         "idle: no fence after announcing sleep"
 }

@@ -366,3 +366,36 @@ model! {
     }
     catches "scheduler: a guest stands for a worker for what is injected"
 }
+
+model! {
+    /// S7: while it ran tasks nobody was woken for what another worker queued.
+    #[preemptions = 1]
+    fn what_relied_on_a_guest_that_steps_aside_is_handed_on() {
+        let runtime = Runtime::asleep(2, 1);
+        let (begun, queued, done) = (Signal::new(), Signal::new(), Signal::new());
+        let (begins, queues) = (Arc::clone(&begun), Arc::clone(&queued));
+        let (given, ends) = (Arc::clone(&done), Arc::clone(&done));
+        let shared = Arc::clone(&runtime.shared);
+        let busy = runtime.spawn(async move {
+            begun.wait();
+            spawn_on(&shared, async move { given.give() }).detach();
+            // It takes the other's place in the slot.
+            spawn_on(&shared, async {}).detach();
+            queues.give();
+            ends.wait();
+        });
+        let shared = Arc::clone(&runtime.shared);
+        let main = async move {
+            let running = spawn_on(&shared, async move {
+                begins.give();
+                queued.wait();
+                context::aside(|| done.wait());
+            });
+            running.await.unwrap();
+        };
+        guest::block_on(&runtime.shared, main, || ());
+        block_on(busy).unwrap();
+        runtime.end_quietly();
+    }
+    catches "aside: what relied on a guest is not handed on"
+}

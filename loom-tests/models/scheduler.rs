@@ -2,42 +2,21 @@
 //! S1 to S7.
 
 use std::future::poll_fn;
-use std::panic::Location;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use loom::thread::{self, spawn};
 
+pub(super) use super::runtime::{Runtime, Signal, spawn_on};
 use super::support::{Gate, Tracked, block_on};
-use crate::driver::{Direction, Driver, Registration};
+use crate::driver::{Direction, Registration};
 use crate::harness::model;
-use crate::lifecycle::{JoinHandle, Place};
 use crate::primitive::Arc;
 use crate::primitive::atomic::{AtomicUsize, trust_drops};
-use crate::primitive::lock::{Condvar, Mutex};
 use crate::primitive::poller::Endpoint;
-use crate::scheduler::{Shared, Worker, guest};
-
-/// A scheduler and the threads of its workers.
-pub(super) struct Runtime {
-    pub(super) shared: Arc<Shared>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
+use crate::scheduler::guest;
 
 impl Runtime {
-    pub(super) fn start(workers: usize, guests: usize) -> Self {
-        let shards = Shared::timer_shards(workers, guests);
-        let driver = Arc::new(Driver::new(shards).unwrap());
-        let hook = std::sync::Arc::new(|_: &crate::lifecycle::Unobserved<'_>| ());
-        let (shared, cores) = Shared::new(workers, guests, driver, hook);
-        let threads = cores.into_iter().map(|core| {
-            let shared = Arc::clone(&shared);
-            spawn(move || Worker::new(shared, core).run())
-        });
-        let threads = threads.collect();
-        Self { shared, threads }
-    }
-
     /// A runtime whose workers have gone to sleep already. What comes before is not explored.
     pub(super) fn asleep(workers: usize, guests: usize) -> Self {
         loom::stop_exploring();
@@ -55,59 +34,15 @@ impl Runtime {
         runtime
     }
 
-    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        spawn_on(&self.shared, future)
-    }
-
     pub(super) fn end(self) {
         self.shared.close();
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-        assert!(self.shared.owned().is_empty());
+        self.join();
     }
 
     /// [`Runtime::end`], of which nothing is explored.
     pub(super) fn end_quietly(self) {
         loom::stop_exploring();
         self.end();
-    }
-}
-
-pub(super) fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    shared.spawn(future, Place::new(Location::caller()))
-}
-
-/// What one thread waits for, and another says, without any runtime.
-#[derive(Default)]
-pub(super) struct Signal {
-    given: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self::default())
-    }
-
-    pub(super) fn give(&self) {
-        *self.given.lock() = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn wait(&self) {
-        let mut given = self.given.lock();
-        while !*given {
-            given = self.changed.wait(given);
-        }
     }
 }
 
@@ -413,4 +348,64 @@ model! {
         runtime.end_quietly();
     }
     catches "park: notify without the lock"
+}
+
+model! {
+    /// S4: a busy worker moves a batch while the searcher that the pushes relied on looks.
+    #[preemptions = 1]
+    fn a_batch_on_its_way_is_not_overlooked() {
+        let runtime = Runtime::asleep(2, 0);
+        loom::stop_exploring();
+        // One poll, so that the look at the driver and at single tasks does not come just then.
+        block_on(runtime.spawn(async {})).unwrap();
+        thread::yield_now();
+        let (begun, go, done) = (Signal::new(), Signal::new(), Signal::new());
+        let (begins, goes, given) = (Arc::clone(&begun), Arc::clone(&go), Arc::clone(&done));
+        let busy = async move {
+            begins.give();
+            goes.wait();
+        };
+        runtime.spawn(busy).detach();
+        begun.wait();
+        // The first wakes the other worker; of three a batch is two.
+        let first = runtime.spawn(async move { done.wait() });
+        runtime.spawn(async move { given.give() }).detach();
+        runtime.spawn(async {}).detach();
+        go.give();
+        loom::explore();
+        block_on(first).unwrap();
+        runtime.end_quietly();
+    }
+    catches "worker: a batch is moved and nobody is told"
+}
+
+model! {
+    /// S7: the second push relies on the search for the first, and a guest would not take it.
+    #[preemptions = 1]
+    fn what_the_last_searcher_leaves_injected_is_the_workers() {
+        let runtime = Runtime::asleep(2, 1);
+        let (begun, ran, done) = (Signal::new(), Signal::new(), Signal::new());
+        let (begins, runs, ends) = (Arc::clone(&begun), Arc::clone(&ran), Arc::clone(&done));
+        let shared = Arc::clone(&runtime.shared);
+        let pusher = spawn(move || {
+            begun.wait();
+            let first = spawn_on(&shared, async move { ran.wait() });
+            let second = spawn_on(&shared, async move { runs.give() });
+            block_on(first).unwrap();
+            block_on(second).unwrap();
+            done.give();
+        });
+        let shared = Arc::clone(&runtime.shared);
+        let main = async move {
+            let running = spawn_on(&shared, async move {
+                begins.give();
+                ends.wait();
+            });
+            running.await.unwrap();
+        };
+        guest::block_on(&runtime.shared, main, || ());
+        pusher.join().unwrap();
+        runtime.end_quietly();
+    }
+    catches "worker: the last searcher leaves to a guest what is injected"
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod cell;
+pub(crate) mod clock;
 #[path = "../../src/primitive/contain.rs"]
 mod contain;
 pub(crate) mod deque;

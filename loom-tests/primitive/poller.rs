@@ -7,9 +7,10 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::clock;
+pub(crate) use super::clock::{Clock, instant, nanos};
 use super::lock::{self, Condvar, Mutex};
 use crate::engine::lazy_static;
 
@@ -92,13 +93,13 @@ impl Poller {
 
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut state = SYSTEM.state.lock();
-        let end = timeout.map(|timeout| NOW.get().saturating_add(nanos(timeout)));
+        let end = timeout.map(|timeout| clock::now().saturating_add(nanos(timeout)));
         // Ends: with an event, a wake, or when the model lets time pass.
         loop {
             events.list.clear();
             events.list.extend(state.sockets.iter_mut().filter_map(Socket::harvest));
             events.woken = std::mem::take(&mut state.woken);
-            let is_over = end.is_some_and(|end| IS_OVER.get() || end <= NOW.get());
+            let is_over = end.is_some_and(|end| IS_OVER.get() || end <= clock::now());
             if !events.is_empty() || is_over {
                 return Ok(());
             }
@@ -121,47 +122,16 @@ impl Poller {
     }
 }
 
-/// The clock of the driver: it shows what the model says.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock(());
-
-impl Clock {
-    pub(crate) fn new() -> Self {
-        Self(())
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        NOW.get()
-    }
-
-    pub(crate) fn at(&self, instant: Instant) -> u64 {
-        nanos(instant.saturating_duration_since(self::instant(0)))
-    }
-}
-
-/// `duration` in nanoseconds, at most [`u64::MAX`].
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 std::thread_local! {
-    /// All threads of a model are on one real thread.
-    static NOW: Cell<u64> = const { Cell::new(0) };
     /// Time has passed, as far as waits are concerned.
     static IS_OVER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// For models: the moment `ns` nanoseconds after the start of every clock.
-pub(crate) fn instant(ns: u64) -> Instant {
-    static START: OnceLock<Instant> = OnceLock::new();
-    *START.get_or_init(Instant::now) + Duration::from_nanos(ns)
 }
 
 /// For models: sets every clock to `ns`; waits for the poller that have an end are over, those
 /// under way and those to come.
 pub(crate) fn let_time_pass_to(ns: u64) {
     let state = SYSTEM.state.lock();
-    NOW.set(ns);
+    clock::set_now(ns);
     IS_OVER.set(true);
     drop(state);
     lock::let_time_pass();
@@ -171,14 +141,14 @@ pub(crate) fn let_time_pass_to(ns: u64) {
 /// end before are over.
 pub(crate) fn advance_to(ns: u64) {
     let state = SYSTEM.state.lock();
-    NOW.set(ns);
+    clock::set_now(ns);
     drop(state);
     SYSTEM.changed.notify_all();
 }
 
 /// For the harness: sets every clock to zero.
 pub(crate) fn reset_clock() {
-    NOW.set(0);
+    clock::set_now(0);
     IS_OVER.set(false);
 }
 

@@ -5,6 +5,8 @@
 //! call is marked "for programs".
 
 pub(crate) mod cell;
+#[path = "../../loom-tests/primitive/clock.rs"]
+pub(crate) mod clock;
 #[path = "../../src/primitive/contain.rs"]
 mod contain;
 pub(crate) mod deque;

@@ -2,7 +2,6 @@
 //! time.
 
 use std::future::poll_fn;
-use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize as Count, Ordering::Relaxed};
 use std::task::{Poll, Waker};
@@ -10,12 +9,12 @@ use std::task::{Poll, Waker};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::thread;
 
+pub(super) use super::runtime::{Runtime, Signal, spawn_on};
 pub(super) use super::shared::block_on;
 use crate::driver::{Direction, Driver, Registration};
-use crate::lifecycle::{JoinHandle, Place};
-use crate::primitive::lock::{Condvar, Mutex};
+use crate::primitive::lock::Mutex;
 use crate::primitive::poller::{self, Endpoint};
-use crate::scheduler::{Shared, Worker};
+use crate::scheduler::Shared;
 
 /// A number below `bound`, which the schedule's seed decides.
 pub(super) fn below(bound: usize) -> usize {
@@ -40,47 +39,11 @@ pub(super) fn dawdle(most: usize) {
     }
 }
 
-/// A scheduler and the threads of its workers.
-pub(super) struct Runtime {
-    pub(super) shared: Arc<Shared>,
-    threads: Vec<thread::JoinHandle<()>>,
-}
-
 impl Runtime {
-    pub(super) fn start(workers: usize, guests: usize) -> Self {
-        let shards = Shared::timer_shards(workers, guests);
-        let driver = Arc::new(Driver::new(shards).unwrap());
-        let hook = Arc::new(|_: &crate::lifecycle::Unobserved<'_>| ());
-        let (shared, cores) = Shared::new(workers, guests, driver, hook);
-        let threads = cores.into_iter().map(|core| {
-            let shared = Arc::clone(&shared);
-            thread::spawn(move || Worker::new(shared, core).run())
-        });
-        let threads = threads.collect();
-        Self { shared, threads }
-    }
-
-    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        spawn_on(&self.shared, future)
-    }
-
     /// Ends it, as `Runtime::shutdown` does, and waits for its workers.
     pub(super) fn end(self) {
         close(&self.shared);
         self.join();
-    }
-
-    /// Waits for the workers of a runtime that is closed.
-    pub(super) fn join(self) {
-        for thread in self.threads {
-            thread.join().unwrap();
-        }
-        assert!(self.shared.owned().is_empty(), "a task outlives the workers");
-        assert_eq!(self.shared.queued(), 0, "a task is queued and no worker is left");
     }
 }
 
@@ -88,14 +51,6 @@ impl Runtime {
 pub(super) fn close(shared: &Shared) {
     shared.close();
     shared.driver().shutdown();
-}
-
-pub(super) fn spawn_on<F>(shared: &Shared, future: F) -> JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    shared.spawn(future, Place::new(Location::caller()))
 }
 
 /// What any number of tasks wait for.
@@ -189,31 +144,6 @@ impl Drop for Entry {
     fn drop(&mut self) {
         assert_eq!(self.gone.fetch_add(1, Relaxed), 0, "it is dropped a second time");
         self.books.gone.fetch_add(1, Relaxed);
-    }
-}
-
-/// What one thread waits for, and another says, without any runtime.
-#[derive(Default)]
-pub(super) struct Signal {
-    given: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Signal {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::default()
-    }
-
-    pub(super) fn give(&self) {
-        *self.given.lock() = true;
-        self.changed.notify_all();
-    }
-
-    pub(super) fn wait(&self) {
-        let mut given = self.given.lock();
-        while !*given {
-            given = self.changed.wait(given);
-        }
     }
 }
 

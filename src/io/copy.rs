@@ -99,9 +99,20 @@ where
     B: AsyncRead + AsyncWrite + Unpin + ?Sized,
 {
     let (mut forth, mut back) = (Transfer::new(), Transfer::new());
+    let mut is_back_first = true;
     poll_fn(|cx| {
-        let forth = forth.poll(cx, Pin::new(&mut *a), Pin::new(&mut *b))?;
-        let back = back.poll(cx, Pin::new(&mut *b), Pin::new(&mut *a))?;
+        // LIVENESS: each begins in its turn, since one that never has to wait leaves the other none
+        // of the budget.
+        // Test: tests/io_copy `a_direction_that_never_waits_leaves_the_other_its_turn`.
+        is_back_first = !is_back_first;
+        let (a, b) = (&mut *a, &mut *b);
+        let (forth, back) = if is_back_first {
+            let back = back.poll(cx, Pin::new(b), Pin::new(a))?;
+            (forth.poll(cx, Pin::new(a), Pin::new(b))?, back)
+        } else {
+            let forth = forth.poll(cx, Pin::new(a), Pin::new(b))?;
+            (forth, back.poll(cx, Pin::new(b), Pin::new(a))?)
+        };
         match (forth, back) {
             (Poll::Ready(forth), Poll::Ready(back)) => Poll::Ready(Ok((forth, back))),
             _ => Poll::Pending,

@@ -12,6 +12,7 @@ use crate::driver::Direction;
 #[cfg(target_os = "linux")]
 pub(super) fn is_ready(fd: BorrowedFd<'_>, direction: Direction) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::retry_on_intr;
 
     let flags = match direction {
         Direction::Read => PollFlags::IN,
@@ -19,7 +20,7 @@ pub(super) fn is_ready(fd: BorrowedFd<'_>, direction: Direction) -> bool {
     };
     let mut fds = [PollFd::from_borrowed_fd(fd, flags)];
     let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-    !matches!(poll(&mut fds, Some(&zero)), Ok(0))
+    !matches!(retry_on_intr(|| poll(&mut fds, Some(&zero))), Ok(0))
 }
 
 /// Where there is no such call at hand, readiness is what the driver heard last.

@@ -11,12 +11,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
     pidfd_send_signal, waitid,
 };
 
+use crate::io::uninterrupted;
 use crate::primitive::Arc;
 use crate::primitive::lock::Mutex;
 
@@ -222,7 +224,8 @@ impl Process {
     pub(crate) fn reap(&mut self) -> Option<ExitStatus> {
         let mut state = self.leash.state.lock();
         let _ = state.signal(Signal::KILL);
-        match self.child.as_mut()?.try_wait() {
+        let child = self.child.as_mut()?;
+        match uninterrupted(|| child.try_wait()) {
             // Not yet: its drop waits for it.
             Ok(None) => {}
             // Reaped, by this or by another's wait.
@@ -247,7 +250,7 @@ impl Process {
 /// Whether the process is there, or has died and was not reaped: its number is its own.
 fn is_unreaped(pidfd: &OwnedFd) -> bool {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(WaitId::PidFd(pidfd.as_fd()), options).is_ok()
+    retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), options)).is_ok()
 }
 
 /// Whether the process of `pidfd` has ended: `WouldBlock` if not, for [`Async::poll_io`].
@@ -255,7 +258,7 @@ fn is_unreaped(pidfd: &OwnedFd) -> bool {
 /// [`Async::poll_io`]: crate::io::Async::poll_io
 pub(crate) fn check_ended(pidfd: &Arc<OwnedFd>) -> io::Result<()> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match waitid(WaitId::PidFd(pidfd.as_fd()), options) {
+    match retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), options)) {
         Ok(None) => Err(io::ErrorKind::WouldBlock.into()),
         Ok(Some(_)) => Ok(()),
         // Somebody has reaped it.
@@ -278,7 +281,7 @@ impl Drop for Process {
         let is_dead = match pidfd_open(self.pid, PidfdFlags::empty()) {
             Ok(pidfd) => {
                 let mut watched = [PollFd::new(&pidfd, PollFlags::IN)];
-                matches!(poll(&mut watched, Some(&DEATH_WAIT)), Ok(1..))
+                matches!(retry_on_intr(|| poll(&mut watched, Some(&DEATH_WAIT))), Ok(1..))
             }
             Err(_) => false,
         };

@@ -4,16 +4,16 @@
 //! (sockets, timers, join handles) spends one unit of the poll's budget; when it is spent they
 //! return Pending and ask to be polled again, behind the other tasks. The idea is tokio's.
 //!
-//! Who is told so returns to the scheduler, with a new budget next time. A future that is polled on
-//! in the same poll does not: a foreign `block_on` inside a task would ask for ever. So refusals are
-//! counted, and after as many as a budget has units the budget is renewed. A refused poll costs
-//! about what a unit does: this makes no poll much longer, be it that of thousands of leaves.
+//! Who is told so returns to the scheduler, with a new budget next time. A foreign `block_on` inside
+//! a task does not, and would ask for ever. It asks with a waker of its own: such refusals are
+//! counted, and after as many as a budget has units the budget is renewed. A join of thousands of
+//! leaves that hands on the task's own waker gets one budget a poll.
 //!
 //! Closures of the blocking pool have no budget.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use crate::primitive::limits;
 
@@ -25,7 +25,7 @@ use super::waker;
 pub(super) struct Budget {
     /// Units that are left; unlimited outside a task.
     left: Option<u8>,
-    /// How often there was none left.
+    /// How often there was none left for who has another waker than the task's.
     refusals: u8,
 }
 
@@ -40,11 +40,12 @@ impl Budget {
 
     /// Takes a unit, if one is left.
     #[inline]
-    fn spend(&mut self) -> Option<Charge> {
+    fn spend(&mut self, waker: &Waker) -> Option<Charge> {
         if let Some(left) = self.left {
             match left.checked_sub(1) {
                 Some(left) => self.left = Some(left),
-                None => self.refuse()?,
+                None if self.renew_if_stuck(waker) => {}
+                None => return None,
             }
         }
         Some(Charge { is_owed: Cell::new(self.left.is_some()) })
@@ -52,15 +53,18 @@ impl Budget {
 
     /// Counts a refusal, or, after too many, takes a unit of another budget.
     #[cold]
-    fn refuse(&mut self) -> Option<()> {
+    fn renew_if_stuck(&mut self, waker: &Waker) -> bool {
+        if waker::is_current_task(waker) {
+            return false;
+        }
         if self.refusals < limits::BUDGET {
             self.refusals += 1;
-            return None;
+            return false;
         }
-        // LIVENESS: nobody goes back to the scheduler, which would renew it.
+        // LIVENESS: it may be that nobody goes back to the scheduler, which would renew it.
         // Test: tests/known_bugs `what_yields_inside_another_executor_inside_a_task_goes_on`.
         *self = Self { left: Some(limits::BUDGET - 1), refusals: 0 };
-        Some(())
+        true
     }
 }
 
@@ -97,7 +101,7 @@ impl Drop for Charge {
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
     let charge = context::with_budget(|cell| {
         let mut budget = cell.get();
-        let charge = budget.spend();
+        let charge = budget.spend(cx.waker());
         cell.set(budget);
         charge
     });

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
@@ -47,7 +47,7 @@ impl Kid {
         };
         // It is told without being reaped, or is a stranger.
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if let Err(Errno::CHILD) = waitid(WaitId::PidFd(pidfd.as_fd()), look) {
+        if let Err(Errno::CHILD) = retry_on_intr(|| waitid(WaitId::PidFd(pidfd.as_fd()), look)) {
             return Ok(None);
         }
         self.pidfd = Some(Arc::clone(&pidfd));
@@ -66,7 +66,7 @@ impl Kid {
     pub(super) fn kill(&mut self) -> io::Result<()> {
         match &self.pidfd {
             // Not by a number that somebody else may have by now.
-            None => match self.child.try_wait() {
+            None => match uninterrupted(|| self.child.try_wait()) {
                 Ok(None) => self.child.kill(),
                 Ok(Some(_)) => Ok(()),
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(()),

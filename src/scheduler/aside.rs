@@ -24,8 +24,10 @@ impl Worker {
         if self.is_guest() {
             // It sits in no driver, and the workers are all there.
             shared.idle.excuse_guest();
-            if has_moved {
-                shared.notify_of_injected();
+            // LIVENESS (S7): what was pushed while it stood for a worker, and what it moved.
+            // Model: models/relief.rs `what_relied_on_a_guest_that_steps_aside_is_handed_on`.
+            if has_moved || !seeded::is("aside: what relied on a guest is not handed on") {
+                shared.notify_of_work();
             }
         } else {
             shared.reliefs.note_aside(true);

@@ -235,12 +235,14 @@ impl Worker {
             let limit = limits::INJECT_BATCH_MAX;
             match inject.steal_batch_with_limit_and_pop(&self.core.queue, limit) {
                 deque::Steal::Success(task) => {
-                    if !self.searching.get() {
+                    let is_left = !self.core.queue.is_empty() && !self.searching.get();
+                    if is_left && !seeded::is("worker: a batch is moved and nobody is told") {
                         // LIVENESS (S4): the searcher that the pushes of these relied on may have
                         // looked while they were on their way, and found neither queue to hold
                         // them. A searcher hands on by itself, in `execute`.
-                        // Specification: specs, `a_batch_on_its_way_is_not_overlooked`.
-                        self.tell_of_queue(0);
+                        // Model: models/scheduler.rs `a_batch_on_its_way_is_not_overlooked`; of
+                        // the same name in specs.
+                        self.shared.notify_of_injected();
                     }
                     return Some(task);
                 }
@@ -254,7 +256,12 @@ impl Worker {
     #[inline]
     pub(super) fn execute(&self, task: Notified) {
         if self.searching.replace(false) && self.shared.idle.stop_searching() {
-            self.shared.notify_of_work();
+            // Model: models/scheduler.rs `what_the_last_searcher_leaves_injected_is_the_workers`.
+            if seeded::is("worker: the last searcher leaves to a guest what is injected") {
+                self.shared.notify();
+            } else {
+                self.shared.notify_of_work();
+            }
         }
         let remote = self.remote();
         // ORDERING: Relaxed: a sample for the monitor.

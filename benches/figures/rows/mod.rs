@@ -45,6 +45,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "spawn_await", operate: tasks::spawn_await, ..COMPUTING },
     Row { name: "spawn_remote", operate: tasks::spawn_remote, ..COMPUTING },
     Row { name: "yield", operate: tasks::yields, ..COMPUTING },
+    Row { name: "long_polls", operate: tasks::long_polls, ..COMPUTING },
     Row { name: "ping_pong", operate: tasks::ping_pong, ..COMPUTING },
     Row { name: "chained_spawn", operate: tasks::chained_spawn, ..COMPUTING },
     Row { name: "cross_wake", operate: tasks::cross_wake, ..COMPUTING },
@@ -76,12 +77,17 @@ pub(crate) const ROWS: &[Row] = &[
     Row { name: "echo", operate: driver::echo, ..WAITING },
     Row { name: "sleep", operate: driver::sleep, is_timed: true, ..WAITING },
     Row { name: "file_read", operate: threads::file_read, ..WAITING },
-    Row { name: "child", operate: threads::child, ..WAITING },
     // How often threads that start and end wait for each other is the system's choice.
+    Row {
+        name: "child",
+        operate: threads::child,
+        measures: "allocations,calls_but_futex,futex,switches,noop_wakes",
+        ..WAITING
+    },
     Row {
         name: "start_stop",
         operate: threads::start_stop,
-        measures: "allocations,calls",
+        measures: "allocations,calls_but_futex,futex",
         ..WAITING
     },
 ];

@@ -5,18 +5,21 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tenter::task::{JoinSet, TaskGroup, task_group};
 use tenter::{Runtime, yield_now};
 
 use super::{on_worker, parts};
-use crate::oneshot;
+use crate::{clock, oneshot};
 
 /// Tasks that exist at once where a row spawns many.
 const BATCH: usize = 500;
 const SENDERS: usize = 8;
 const CHANNEL_CAPACITY: usize = 64;
 const YIELDING_TASKS: usize = 20;
+/// Four to a busy worker's look at the driver.
+const LONG_POLL: Duration = Duration::from_micros(100);
 /// A tree of 125 nodes, 120 of which are spawned.
 const LEAVES: usize = 60;
 
@@ -86,6 +89,16 @@ pub(super) fn yields(runtime: &Runtime, count: usize) {
         });
         for task in tasks.collect::<Vec<_>>() {
             task.await.unwrap();
+        }
+    });
+}
+
+/// Polls that take a while each, by the clock: what a busy worker does by it, and what that costs.
+pub(super) fn long_polls(runtime: &Runtime, count: usize) {
+    on_worker(runtime, async move {
+        for _ in 0..count {
+            clock::advance(LONG_POLL);
+            yield_now().await;
         }
     });
 }

@@ -19,6 +19,7 @@ use rustix::net::{RecvFlags, recv};
 
 use crate::driver::Direction;
 use crate::io::{Async, Interest};
+use crate::lifecycle::budget;
 use crate::primitive::Arc;
 use crate::time::{after, sleep_until, timeout};
 
@@ -48,6 +49,9 @@ const LINGER_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are taken from a dead worker's socket at most: what it can hold unless somebody
 /// still writes to it.
 const DRAIN_BYTES_MAX: usize = 4 << 20;
+
+/// Reads of one poll at most: half a megabyte, of which the frames take up to a millisecond.
+const READS_MAX: usize = 4;
 
 /// The task's state. Dropped before its time, which is when the runtime ends, it ends the pool.
 pub(crate) struct Keeper {
@@ -309,8 +313,10 @@ impl Worker {
         if self.end.is_some() || self.copying.is_some() {
             return;
         }
-        // Ends: the socket is empty, or has ended, or the task's budget is used up.
-        while self.end.is_none() {
+        for _ in 0..READS_MAX {
+            if self.end.is_some() {
+                break;
+            }
             let spare = decoder.spare();
             let asked = spare.len();
             let polled = self.socket.poll_stream(cx, Direction::Read, asked, |socket| {
@@ -322,6 +328,11 @@ impl Worker {
             if self.copying.is_some() {
                 return;
             }
+        }
+        if self.end.is_none() {
+            // LIVENESS: a flood leaves some of the budget to the clock, which ends it.
+            // Test: tests/jobs_frames `a_flood_that_is_faster_than_its_parent_is_timed_out`.
+            return budget::yield_behind_others(cx);
         }
         // Without its socket it is of no use, unless it was told to end.
         if self.clock.end_by.is_none() {
