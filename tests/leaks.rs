@@ -1,12 +1,11 @@
 //! Nothing is left behind: no descriptor, no thread, no allocation.
 
+mod allocations;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
@@ -17,36 +16,17 @@ use tenter::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use tenter::task::TaskState;
 use tenter::{Builder, Runtime, spawn, yield_now};
 
-/// The system's allocator, with a count of what it gave out and has not got back.
-struct Counting;
-
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATED.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's duties are the same.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(1, Ordering::Relaxed);
-        // SAFETY: the caller's duties are the same.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 fn runtime() -> Runtime {
     Builder::new().worker_threads(2).build().unwrap()
 }
 
-/// Runs `body` this often in a process of its own, once before it counts, and fails if
-/// descriptors or threads are left, or allocations of more than every eighth time.
+/// Runs `body` this often in a process of its own, some times more before it counts, and fails if
+/// descriptors or threads are left, or more allocations than fifty and one of every eighth time: a
+/// hundred times show what each of them leaves.
 fn leaves_nothing(times: usize, body: impl Fn()) {
+    // What the queues' collector has not freed yet is bounded.
+    let left_max = times / 8 + 50;
+    assert!(times >= 100, "{times} times may each leave something, and it is not seen");
     std::panic::set_hook(Box::new(|_| ()));
     let threads = support::threads();
     // Where nobody joins a thread it ends by itself, soon.
@@ -56,13 +36,12 @@ fn leaves_nothing(times: usize, body: impl Fn()) {
     (0..warm_up).for_each(|_| body());
     wait_for_threads();
     let descriptors = support::descriptors();
-    let allocated = ALLOCATED.load(Ordering::Relaxed);
+    let allocated = allocations::live();
     (0..times).for_each(|_| body());
     wait_for_threads();
     support::wait_until(|| support::descriptors() <= descriptors);
-    // What the queues' collector has not freed yet is bounded.
-    let left = ALLOCATED.load(Ordering::Relaxed).saturating_sub(allocated);
-    if left >= times / 8 + 50 {
+    let left = allocations::live() - allocated;
+    if left > left_max as isize {
         // The panic hook says nothing.
         eprintln!("{left} allocations are left of {times} times");
         std::process::exit(1);
@@ -343,7 +322,7 @@ fn child_processes_leave_nothing_however_they_end() {
 
     within(LIMIT, || {
         expect_success(&Child::new().run(|| {
-            runtimes_leave_nothing(50, async || {
+            runtimes_leave_nothing(100, async || {
                 let output = Command::new("echo").arg("four").output().await?;
                 assert_eq!(output.stdout, b"four\n");
                 let mut killed = Command::new("sleep").arg("1000").kill_on_drop(true).spawn()?;
@@ -443,7 +422,7 @@ mod jobs {
         let _watchdog = watchdog(2 * LIMIT);
         expect_success(&Child::new().run(|| {
             apart(|| {
-                runtimes_leave_nothing(20, async || {
+                runtimes_leave_nothing(100, async || {
                     let pool =
                         ProcessPool::builder().workers(2).build().map_err(io::Error::other)?;
                     assert_eq!(pool.run(doubles::job(2)).await.map_err(io::Error::other)?, 4);

@@ -801,3 +801,51 @@ fn a_runtime_in_a_thread_local_can_be_dropped_with_its_thread() {
         }
     });
 }
+
+/// Stacks in memory that are `bytes` long, of threads that live or are kept for others to come.
+#[cfg(target_os = "linux")]
+fn stacks(bytes: usize) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let sizes = maps.lines().filter_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let at = |number| usize::from_str_radix(number, 16).ok();
+        rest.starts_with("rw-p").then_some(at(end)? - at(start)?)
+    });
+    sizes.filter(|size| size.abs_diff(bytes) < 1 << 16).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_that_end_after_a_shutdown_keep_no_stack_though_a_handle_is_kept() {
+    /// Of these the C library keeps eight at most.
+    const STACK_BYTES: usize = 5 << 20;
+    const RUNTIMES: usize = 16;
+
+    within(LIMIT, || {
+        expect_success(&Child::new().run(|| {
+            let before = support::threads();
+            let handles: Vec<_> = (0..RUNTIMES)
+                .map(|_| {
+                    let mut builder = Builder::new();
+                    let runtime =
+                        builder.worker_threads(2).thread_stack_size(STACK_BYTES).build().unwrap();
+                    let (handle, held) = (runtime.handle().clone(), Pair::new());
+                    let (in_task, in_closure) = (held.clone(), Gate::new());
+                    runtime.spawn(async move { in_task.hold() }).detach();
+                    let opened = in_closure.clone();
+                    runtime.spawn_blocking(move || opened.wait()).detach();
+                    held.arrived.wait();
+                    assert!(stacks(STACK_BYTES) >= 3);
+                    runtime.shutdown_background();
+                    held.released.open();
+                    in_closure.open();
+                    support::wait_until(|| support::threads() == before);
+                    handle
+                })
+                .collect();
+            let left = stacks(STACK_BYTES);
+            assert!(left < RUNTIMES, "{left} stacks of no thread, with {} handles", handles.len());
+        }));
+    });
+}

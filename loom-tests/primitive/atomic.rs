@@ -155,17 +155,14 @@ atomics! {
     AtomicU32 (u32) = loom::sync::atomic::AtomicU32, |gone| gone.with_mut(|_| ()), {
         fetch_add = |now, by| now.wrapping_add(by);
         fetch_sub = |now, by| now.wrapping_sub(by);
-        fetch_max = |now, by| now.max(by);
     }
     AtomicU64 (u64) = loom::sync::atomic::AtomicU64, |gone| gone.with_mut(|_| ()), {
         fetch_add = |now, by| now.wrapping_add(by);
         fetch_sub = |now, by| now.wrapping_sub(by);
-        fetch_max = |now, by| now.max(by);
     }
     AtomicUsize (usize) = loom::sync::atomic::AtomicUsize, |gone| gone.with_mut(|_| ()), {
         fetch_add = |now, by| now.wrapping_add(by);
         fetch_sub = |now, by| now.wrapping_sub(by);
-        fetch_max = |now, by| now.max(by);
     }
     AtomicPtr<T> (*mut T) = loom::sync::atomic::AtomicPtr<T>, |gone| gone.with_mut(|_| ()), {}
 }

@@ -125,16 +125,11 @@ pub(crate) struct Worker<T> {
     slots: Arc<Slots<T>>,
     /// Where the next item goes. Not atomic: the owner's alone.
     tail: Cell<usize>,
-    lifo: bool,
 }
 
 impl<T> Worker<T> {
     pub(crate) fn new_fifo() -> Self {
-        Self { slots: Arc::new(Slots::new()), tail: Cell::new(0), lifo: false }
-    }
-
-    pub(crate) fn new_lifo() -> Self {
-        Self { lifo: true, ..Self::new_fifo() }
+        Self { slots: Arc::new(Slots::new()), tail: Cell::new(0) }
     }
 
     pub(crate) fn stealer(&self) -> Stealer<T> {
@@ -148,15 +143,10 @@ impl<T> Worker<T> {
     }
 
     pub(crate) fn pop(&self) -> Option<T> {
-        let pop = |index| match self.slots.look(index) {
+        (0..self.tail.get()).find_map(|index| match self.slots.look(index) {
             Seen::Full(item) => self.slots.take(index, item),
             Seen::Taken | Seen::Empty => None,
-        };
-        if self.lifo {
-            (0..self.tail.get()).rev().find_map(pop)
-        } else {
-            (0..self.tail.get()).find_map(pop)
-        }
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -183,14 +173,6 @@ impl<T> Stealer<T> {
 
     pub(crate) fn steal_batch_and_pop(&self, dest: &Worker<T>) -> Steal<T> {
         self.slots.steal_batch_and_pop(dest, usize::MAX)
-    }
-
-    pub(crate) fn steal_batch_with_limit_and_pop(
-        &self,
-        dest: &Worker<T>,
-        limit: usize,
-    ) -> Steal<T> {
-        self.slots.steal_batch_and_pop(dest, limit)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -227,10 +209,6 @@ impl<T> Injector<T> {
 
     pub(crate) fn steal(&self) -> Steal<T> {
         self.slots.steal()
-    }
-
-    pub(crate) fn steal_batch_and_pop(&self, dest: &Worker<T>) -> Steal<T> {
-        self.slots.steal_batch_and_pop(dest, usize::MAX)
     }
 
     pub(crate) fn steal_batch_with_limit_and_pop(

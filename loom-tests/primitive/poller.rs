@@ -2,7 +2,8 @@
 //!
 //! It does what epoll does with edges: a registered socket that changes is put on a list, once; a
 //! wait takes the list and reports what is so at that moment. Time stands still until a model
-//! lets it pass.
+//! lets it pass. One lock is around all of it: what orders a call before the wait that answers it
+//! is not checked.
 
 use std::cell::Cell;
 use std::io;

@@ -16,7 +16,7 @@ pub const BUGS: [&str; 21] = [
     "idle: who finds work at the second look is no searcher",
     "idle: who stops searching releases nothing",
     "worker: a batch is moved and nobody is told",
-    "worker: a guest stands for a worker for what the last searcher leaves",
+    "worker: the last searcher leaves to a guest what is injected",
     "idle: no fence after a guest stops",
     "guest: what it leaves is not handed on",
     "idle: a guest that is stuck stands for a worker",

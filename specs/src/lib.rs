@@ -18,8 +18,7 @@
 //! A state is *at rest* if every thread sleeps, runs a task, which may be for ever, or is gone.
 //!
 //! - *nobody sleeps beside a task*: at rest no task is queued while a worker sleeps. (One in a
-//!   local queue may be, if a guest runs that stands for that worker, S7.) As a run may be for
-//!   ever, this
+//!   local queue may be, if a guest runs that stands for that worker, S7.)
 //! - *one at a time is woken to search*, however many push.
 //! - *the ledger counts who searches* (S2): in every state, who was woken and does not know yet
 //!   included. So a wake is given to who sleeps, and taken once.
@@ -49,13 +48,14 @@
 //! driver's lock and the parkers' states are always as they are. States that differ in who is who
 //! among workers and pushers, or in which task is which, count as one.
 //!
-//! Left out: the LIFO slot, which the monitor looks after; `Worker::look_up`, which may put one
-//! task of the inject queue before those of the own; reliefs; time. loom has models of them.
+//! Left out: the LIFO slot and time, which the monitor looks after; reliefs, who steps aside, and
+//! alerts, of which loom has models; and `Worker::look_up`, which may put one task of the inject
+//! queue before those of the own, and tells of these.
 //!
 //! # Results
 //!
-//! Every promise is kept in every state. (One thread of a machine of two cores that was busy with
-//! other things, so that the times say little; the numbers of states are exact.)
+//! Every promise is kept in every state. (The times, of one thread, are rough; the numbers of
+//! states are exact.)
 //!
 //! | workers | from outside | and | memory | states | s |
 //! |---|---|---|---|---|---|

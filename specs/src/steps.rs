@@ -23,7 +23,7 @@ impl Idle {
                 } else if self.is("worker: a batch is moved and nobody is told") {
                     Pc::Run
                 } else {
-                    self.tell(state, index, Pc::Run, false)
+                    self.tell(state, index, Pc::Run, true)
                 }
             }
             Pc::Stop => {
@@ -43,8 +43,7 @@ impl Idle {
             }
             Pc::StopLook if found == Found::No => Pc::Run,
             Pc::StopLook => {
-                let guests =
-                    "worker: a guest stands for a worker for what the last searcher leaves";
+                let guests = "worker: the last searcher leaves to a guest what is injected";
                 let despite_guests = found == Found::Injected && !self.is(guests);
                 self.tell(state, index, Pc::Run, despite_guests)
             }

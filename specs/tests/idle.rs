@@ -1,5 +1,7 @@
 //! The protocol of sleep holds in every state, and not one of its steps can be left out.
 
+use std::fs;
+
 use specs::check;
 use specs::idle::{BUGS, Idle};
 
@@ -21,6 +23,16 @@ fn breaks(model: Idle, bug: &'static str, property: &str) {
     let report = check(Idle { bug, ..model }, 1);
     let (broken, path) = report.broken.unwrap_or_else(|| panic!("nobody misses it: {bug}"));
     assert_eq!(broken, property, "{bug}: {path:#?}");
+}
+
+#[test]
+fn every_step_that_is_left_out_has_the_name_of_a_seeded_bug_of_the_shipped_code() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../src/scheduler");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let code: String = files.map(|file| fs::read_to_string(file).unwrap()).collect();
+    for bug in BUGS {
+        assert!(code.contains(&format!("seeded::is(\"{bug}\")")), "{bug}");
+    }
 }
 
 #[test]
@@ -97,7 +109,7 @@ fn what_is_injected_is_the_workers() {
     holds(model);
     breaks(model, "scheduler: a guest stands for a worker for what is injected", LOST);
     let model = Idle { workers: 2, pushes: 2, is_relaxed: false, ..model };
-    let bug = "worker: a guest stands for a worker for what the last searcher leaves";
+    let bug = "worker: the last searcher leaves to a guest what is injected";
     breaks(model, bug, LOST);
 }
 

@@ -59,8 +59,8 @@
 //! # A thread that outlives the pool
 //!
 //! A thread that runs an abandonable job may end long after everything else. It keeps the pool's
-//! shared part by itself, and its handle with it: the last to leave frees both, and so is detached
-//! rather than joined. Its job has no share in the runtime.
+//! shared part by itself, and its handle goes as it leaves ([`Pool::detach`]): nobody joins it. Its
+//! job has no share in the runtime.
 
 mod pool;
 

@@ -101,10 +101,10 @@ struct State<J> {
     threads: Slab<Thread>,
     /// Threads that run an abandonable job (B7).
     abandonable: usize,
-    /// Handle of the thread that left last, and joins its predecessor.
+    /// Handle of the thread that left last, and joins its predecessor; none once nobody comes for it.
     ended: Option<thread::JoinHandle<()>>,
-    /// [`Pool::wait`] is over: nobody comes for a handle any more.
-    is_over: bool,
+    /// Nobody comes for a handle any more.
+    is_detached: bool,
 }
 
 /// Who has the right to rouse a thread (B2).
@@ -160,7 +160,7 @@ impl<J: Job> Pool<J> {
                     threads: Slab::new(),
                     abandonable: 0,
                     ended: None,
-                    is_over: false,
+                    is_detached: false,
                 }),
                 left: Condvar::new(),
             }),
@@ -246,11 +246,19 @@ impl<J: Job> Pool<J> {
             }
         }
         let ended = state.ended.take();
-        // What ends later are abandonable jobs' threads, and their handles go with them.
-        state.is_over = own == 0;
         drop(state);
         join(ended);
         true
+    }
+
+    /// Lets threads that have not ended go by themselves: nobody joins them.
+    ///
+    /// For a closed pool, after the last [`Pool::wait`]. Without it the thread that ended last would
+    /// keep its stack for as long as the pool is there.
+    pub(crate) fn detach(&self) {
+        let mut state = self.shared.state.lock();
+        state.is_detached = true;
+        let _ended = state.ended.take();
     }
 
     /// [`Pool::spawn`] while no thread lives: the first is started under the lock, so that a
@@ -518,7 +526,7 @@ impl<J> State<J> {
 
     /// Keeps the handle of a thread that ends for who joins it; returns whom to join now.
     fn put_away(&mut self, handle: thread::JoinHandle<()>) -> Option<thread::JoinHandle<()>> {
-        if self.is_over { None } else { self.ended.replace(handle) }
+        if self.is_detached { None } else { self.ended.replace(handle) }
     }
 
     /// Threads that [`Pool::wait`] waits for (B7).

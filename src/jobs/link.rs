@@ -539,8 +539,8 @@ impl Outbox {
                 }
             }
             // The worker is gone, and its keeper is about to see it. Or the system had no memory for
-            // this: then the worker finds that nothing more comes, and ends. What is here stays: it
-            // tells that the last job was not read.
+            // this: then the worker's watchdog finds the socket closed, and kills it with the job
+            // that it runs. What is here stays: it tells that the last job was not read.
             Err(_) => {
                 if let Some(socket) = self.socket.take() {
                     // It fails if the worker has gone already.

@@ -25,16 +25,16 @@
 //! - All doors close before anything is waited for (1 to 4), and each under the lock that those who
 //!   come in take: of the closures, of the tasks, of the pool, of sources and timers. What came in
 //!   before is cancelled or woken, what comes after is refused at once. So nothing waits for
-//!   somebody who was let in meanwhile.
+//!   somebody who was let in meanwhile. (A closure that came through the first door and finds the
+//!   pool's closed is cancelled by who brought it.)
 //! - 2 before 3 and 4: a task that is woken since its closure was cancelled, or its source has
 //!   gone, was aborted before. It is dropped at its next await point and does not see the error,
 //!   unless that is what its current poll finds. A main future in `block_on` is no task: it does
 //!   see the error.
 //! - 5 ends if the tasks' polls and destructors do: see `shutdown.rs` of the scheduler. 6 ends if
-//!   the closures do that have started.
-//! - Steps 1 to 4 wait for nobody's code, and each does nothing when it is done again: of two
-//!   shutdowns at once both wait for the same. They call wakers and cancel closures, which may drop
-//!   what is users', on the thread that shuts down.
+//!   the closures do that have started, and the destructors of those that are cancelled.
+//! - Steps 1 to 4 wait for nobody's code. They call wakers and cancel closures, which may drop what
+//!   is users', on the thread that shuts down.
 //!
 //! # Refused
 //!
@@ -44,6 +44,7 @@
 //! - **Dropping futures here**: they are dropped where they ran (T7), with their runtime entered.
 
 use std::fmt;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::primitive::Arc;
@@ -55,6 +56,9 @@ use super::metrics::TaskInfo;
 
 /// How long a shutdown without a grace waits before it says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How often it looks whether a closure is gone whose destructor takes its time.
+const REFUSED_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a shutdown cancelled, and what would not stop.
 ///
@@ -148,6 +152,8 @@ pub(super) fn shutdown(inner: &Arc<Inner>, grace: Option<Duration>) -> ShutdownR
             None => wait_patiently(inner),
         }
     }
+    inner.threads.detach();
+    inner.pool.detach();
     ShutdownReport {
         cancelled: (cancelled(inner) - before) as usize,
         running: TaskInfo::of_all(inner),
@@ -173,13 +179,19 @@ fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
 /// Waits until every closure has ended that was accepted before step 1 and found the pool closed:
 /// the thread that spawned it cancels it.
 fn wait_for_refused(inner: &Inner, deadline: Option<Instant>) -> bool {
-    // Ends: that thread is between two steps of `blocking::spawn` and sleeps nowhere in there, unless
-    // what the closure has captured does as it is dropped.
-    while !inner.closures.owned().is_empty() {
+    // Ends: that thread is between two steps of `blocking::spawn` and sleeps nowhere in there,
+    // unless what the closure has captured does as it is dropped.
+    for round in 0_u32.. {
+        if inner.closures.owned().is_empty() {
+            break;
+        }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return false;
         }
-        std::thread::yield_now();
+        match round {
+            0..100 => thread::yield_now(),
+            _ => thread::sleep(REFUSED_INTERVAL),
+        }
     }
     true
 }

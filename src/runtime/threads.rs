@@ -44,13 +44,15 @@ struct State {
     running: usize,
     /// A shutdown has seen the last thread leave: no other is started.
     is_over: bool,
+    /// Nobody comes for a handle any more.
+    is_detached: bool,
     handles: Vec<thread::JoinHandle<()>>,
 }
 
 impl Threads {
     pub(super) fn new() -> Self {
-        let state = Mutex::new(State { running: 0, is_over: false, handles: Vec::new() });
-        Self { list: Arc::new(List { state, left: Condvar::new() }) }
+        let state = State { running: 0, is_over: false, is_detached: false, handles: Vec::new() };
+        Self { list: Arc::new(List { state: Mutex::new(state), left: Condvar::new() }) }
     }
 
     /// Starts a worker thread for each core, and the monitor.
@@ -123,6 +125,7 @@ impl Threads {
         });
         let mut state = self.list.state.lock();
         match started {
+            Ok(_) if state.is_detached => {}
             Ok(thread) => state.handles.push(thread),
             Err(error) => {
                 state.running -= 1;
@@ -175,6 +178,16 @@ impl Threads {
             let _ended = handle.join();
         }
         true
+    }
+
+    /// Lets threads that have not ended go by themselves: nobody joins them. After the last
+    /// [`Threads::wait`].
+    ///
+    /// Without it they would keep their stacks for as long as somebody has a handle of the runtime.
+    pub(super) fn detach(&self) {
+        let mut state = self.list.state.lock();
+        state.is_detached = true;
+        state.handles.clear();
     }
 }
 

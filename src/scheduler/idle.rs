@@ -43,21 +43,23 @@
 //!
 //! Each turn has a later fence than the one before, and at rest there is a last one. Note that who
 //! stops searching and is not the last needs no fence and no look. A relief that leaves wakes a
-//! sleeper in any case (S12).
+//! sleeper, unless somebody searches, who is V then (S12).
 //!
 //! *Batches.* What V looks for may be on its way: M has taken it from one queue, and it is not in
 //! M's own yet. If M is counted as searching, it counts itself out later. So M is the last, and c3
 //! finds its own queue; or the one who is counts itself out behind M. Both writes are of one
-//! location, with nothing but read-modify-writes between them, so the later reads what the
-//! earlier released, its fence acquires it, and its look finds M's queue. If M is a busy worker, which takes
-//! from the inject queue, it does a2 to a6 for what is left (`Worker::pop_inject`).
+//! location, with nothing but read-modify-writes between them, so the later reads what the earlier
+//! released, its fence acquires it, and its look finds M's queue. Others that move tasks do a2 to a6
+//! behind it: a busy worker that takes a batch from the inject queue, for what is left of it
+//! (`Worker::pop_inject`); who empties its queue or another's into the inject queue
+//! (`Worker::hand_on`, `Worker::step_aside`, `Shared::rescue`).
 //!
 //! *Guests.* Where a3 and a4 have taken account of a guest, the end of 3 is d1 to d3 of that guest,
 //! or of the monitor.
 //!
-//! *Never told of*, and so no part of this: the task in the LIFO slot, the one task that a worker
-//! brings from the driver, and what yields: their worker runs them next, or soon. If it is in a
-//! poll for long, the monitor finds it.
+//! *Never told of*, and so no part of this: the task in the LIFO slot, also when its turns are over
+//! and it goes behind the queue; the one task that a worker brings from the driver; and what yields.
+//! Their worker runs them next, or soon. If it is in a poll for long, the monitor finds it.
 //!
 //! # Why there is no herd
 //!
@@ -170,8 +172,8 @@ impl Idle {
             // look again. The later fence sees the other side's store: the push is found, or
             // the sleeper is seen here and woken.
             // Model: models/idle.rs `a_scheduled_task_is_never_slept_through`.
-            // ORDERING: SeqCst. Partners: the fences in `Idle::announce` and
-            // `Idle::stop_searching`.
+            // ORDERING: SeqCst. Partners: the fences in `Idle::announce`, `Idle::stop_searching`,
+            // `Idle::stop_guest` and `Idle::excuse_guest`.
             fence(Ordering::SeqCst);
         }
     }

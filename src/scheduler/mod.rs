@@ -47,9 +47,10 @@
 //!   and until it has stopped touching [`Shared`]; the count is waited for before it is freed.
 //! - **S7** Guests (threads in `block_on`) run what their own thread made due, and nothing else; they
 //!   are stolen from, and never woken to search, so they are not in the ledger's list. While one runs
-//!   tasks it stands for a worker as far as these go: for what it makes due nobody is woken whom it
-//!   stands for. What is injected is the workers', and all of it while somebody was stuck not long
-//!   ago: then it hands on, so that its main future waits for no task that blocks. While one
+//!   tasks it stands for a worker, so that no more threads run than there are workers: for what goes
+//!   into a local queue, whosever, nobody is woken whom it stands for. What is injected is the
+//!   workers', also once a batch of it was moved; and all of it while somebody was stuck not long ago:
+//!   then it hands on, so that its main future waits for no task that blocks. While one
 //!   polls its main future, which may do anything, it stands for nobody; before that, and before
 //!   it sleeps, it hands on what it leaves. One that is stuck is excused: by the monitor, which then
 //!   hands on, or by itself as it steps aside; it stands for nobody until that is taken back.
@@ -71,8 +72,8 @@
 //!   else searches, is woken to search or is started to; if no relief can be had, the monitor finds
 //!   the thread stuck, and comes again.
 //! - **S12** A relief that is retired leaves when it has found nothing to do or, while there always is
-//!   something, after some polls. It hands on what is queued, and wakes a sleeper, who answers for
-//!   what relied on its search (S4) and for the driver (S9).
+//!   something, after some polls. It hands on what is queued. Who searches then, or else a sleeper
+//!   that it wakes, answers for what relied on its search (S4) and for the driver (S9).
 //! - **S13** The monitor does not sleep for good while a relief is there, so that each is sent home.
 
 #[forbid(unsafe_code)]

@@ -219,6 +219,8 @@ impl Shared {
     }
 
     /// Turns the driver if it was left alone for a tick: whoever should is in a long poll.
+    ///
+    /// While the clock stands still no poll is long, and nobody is relieved either.
     fn rescue_driver(&self) {
         let now = self.driver.now();
         // ORDERING: Relaxed: an old value costs a turn too many.

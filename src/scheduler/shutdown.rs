@@ -30,7 +30,7 @@
 //! shard, and so sees `closing` when it looks next: it finds the whole list empty and unparks W; or
 //! another shard that is not, of which the same holds, and there are finitely many. It does look: a
 //! guest after each task, in g5; a worker in h1, before it sleeps; a relief too, or it leaves and
-//! wakes a sleeper, who does (S12).
+//! wakes a sleeper, who does, unless somebody searches, who does (S12).
 //!
 //! *Nobody uses what is freed.* A worker holds a share of [`Shared`] until it leaves. A waker on
 //! another thread holds none: it is a visitor from before its push until it has touched [`Shared`]

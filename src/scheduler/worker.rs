@@ -165,7 +165,7 @@ impl Worker {
         let interval = fitting.clamp(1, u64::from(limits::LOOK_INTERVAL)) as u32;
         pace.interval.set(interval);
         pace.countdown.set(interval);
-        self.turn_if_due(now, self.has_no_clock(elapsed_ns));
+        self.turn_if_due(now, self.note_stretch(elapsed_ns));
         if self.is_retired() {
             // It would not park while there is something to do.
             self.leaving.set(true);
@@ -184,9 +184,9 @@ impl Worker {
         }
     }
 
-    /// Whether many stretches of polls in a row took no time at all: the clock stands still, and
-    /// tells nothing.
-    fn has_no_clock(&self, elapsed_ns: u64) -> bool {
+    /// Notes how long a stretch of polls took. Whether many in a row took no time at all: then the
+    /// clock stands still, and tells nothing.
+    fn note_stretch(&self, elapsed_ns: u64) -> bool {
         let still = if elapsed_ns == 0 { self.pace.still.get() + 1 } else { 0 };
         self.pace.still.set(still % STILL_MAX);
         still == STILL_MAX

@@ -1,9 +1,7 @@
 //! Accepting connections.
 
 use std::net::TcpStream as StdStream;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream as StdUnixStream};
-use std::process;
+use std::os::unix::net::UnixStream as StdUnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +11,7 @@ use libc::{ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM, EPROTO, 
 use tenter::net::{TcpListener, UnixListener};
 
 use crate::injector::{Fault, inject, scenario};
+use crate::sockets::abstract_name;
 use crate::support::{runtime, until};
 
 /// What says that there is no descriptor, or no memory for one.
@@ -45,8 +44,7 @@ fn a_stream_of_connections_that_finds_no_descriptor_says_so_and_loses_none() {
     scenario(|| {
         let faults = inject(EXHAUSTED.map(|error| Fault::error(&[SYS_accept4], error)));
         runtime(2).block_on(async {
-            let name = format!("tenter-faults-{}", process::id());
-            let addr = SocketAddr::from_abstract_name(name).unwrap();
+            let addr = abstract_name();
             let listener = UnixListener::bind_addr(&addr).unwrap();
             let mut incoming = listener.incoming();
             for (fault, error) in faults.iter().zip(EXHAUSTED) {

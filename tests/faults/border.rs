@@ -46,6 +46,11 @@ impl Call {
         CStr::from_bytes_until_nul(&path[..len]).is_ok_and(|path| path.to_bytes().ends_with(name))
     }
 
+    /// Whether `write` writes as many bytes as ring an eventfd.
+    pub(crate) fn rings(&self) -> bool {
+        self.args[2] == 8
+    }
+
     /// Whether `futex` waits.
     pub(crate) fn waits_on_futex(&self) -> bool {
         let flags = libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
@@ -144,7 +149,7 @@ impl Listener {
     }
 }
 
-/// How the kernel calls this architecture (`AUDIT_ARCH`).
+/// How the kernel calls this architecture (`AUDIT_ARCH`); `main.rs` has the same list.
 #[cfg(target_arch = "x86_64")]
 const ARCH: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]

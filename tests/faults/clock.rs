@@ -4,8 +4,11 @@
 //! whole program, that can be stopped and set. The system's own waits go by its own clock.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use libc::{c_int, c_long, clockid_t, timespec};
+
+use crate::support::{Child, LIMIT, expect_success, within};
 
 /// What the monotonic clock shows, in nanoseconds, while it stands still.
 static SHOWN_NS: AtomicI64 = AtomicI64::new(0);
@@ -15,19 +18,31 @@ static IS_STOPPED: AtomicBool = AtomicBool::new(false);
 
 const SECOND_NS: i64 = 1_000_000_000;
 
-/// How long a process goes on whose clock was stopped, by the system's: its watchdog's is this.
-const LIFE_SECONDS: u32 = 40;
+/// How long a scenario may take, by the system's clock. Less than the watchdog gives its parent.
+const LIMIT_SECONDS: u32 = 40;
 
-/// Stops the monotonic clock, for this whole process.
+/// Runs `body` in a process of its own, which has to end well, and whose clock may be stopped and
+/// set.
+pub(crate) fn scenario(body: impl FnOnce()) {
+    let mut limit = LIMIT;
+    if Child::is_this() {
+        // The watchdog goes by the clock that is stopped and set: it never ends this process.
+        limit = Duration::from_secs(u32::MAX.into());
+        // SAFETY: the call takes a number alone. The signal it brings ends the process.
+        unsafe { libc::alarm(LIMIT_SECONDS) };
+    }
+    within(limit, || expect_success(&Child::new().run(body)));
+}
+
+/// Stops the monotonic clock, for this whole process, which is a [`scenario`]'s.
 pub(crate) fn stop() {
-    // SAFETY: the call takes a number alone. The signal it brings ends the process.
-    unsafe { libc::alarm(LIFE_SECONDS) };
     SHOWN_NS.store(now_ns(), Ordering::Relaxed);
     // ORDERING: Release. Pairs with Acquire in `now_ns`.
     IS_STOPPED.store(true, Ordering::Release);
 }
 
-/// Sets the monotonic clock ahead by so many seconds, or back if they are negative.
+/// Sets the monotonic clock ahead by so many seconds, for this whole process, which is a
+/// [`scenario`]'s.
 pub(crate) fn jump(seconds: i64) {
     AHEAD_NS.fetch_add(seconds * SECOND_NS, Ordering::Relaxed);
 }

@@ -1,7 +1,7 @@
 //! What the driver asks of the system, and how threads sleep.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener as StdListener, TcpStream as StdStream};
+use std::net::TcpStream as StdStream;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -12,13 +12,8 @@ use tenter::time::sleep;
 use tenter::{Builder, Runtime};
 
 use crate::injector::{Call, Fault, inject, scenario};
-use crate::support::{runtime, wait_until};
-
-async fn connected() -> (TcpStream, StdStream) {
-    let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (stream, listener.accept().unwrap().0)
-}
+use crate::sockets::connected;
+use crate::support::{is_suspended, runtime, wait_until};
 
 /// Sends one byte to a thread that is no worker, and gets it back.
 async fn echo(stream: &mut TcpStream, byte: u8) {
@@ -88,6 +83,7 @@ fn a_wait_for_events_that_is_late_loses_no_event_no_wake_and_no_timer() {
                 stream.read_exact(&mut buf).await.unwrap();
                 buf
             });
+            wait_until(|| is_suspended(&runtime));
             let before = fault.struck();
             fault.strike_always();
             // Whoever sleeps in the driver comes out, and goes in again, to be late.
@@ -103,7 +99,6 @@ fn a_wait_for_events_that_is_late_loses_no_event_no_wake_and_no_timer() {
                 }))
                 .collect();
             peer.write_all(b"te").unwrap();
-            assert!(!reader.is_finished());
             fault.release();
             runtime.block_on(async {
                 assert_eq!(&reader.await.unwrap(), b"late");
@@ -118,7 +113,7 @@ fn a_wait_for_events_that_is_late_loses_no_event_no_wake_and_no_timer() {
 #[test]
 fn a_wake_of_the_driver_that_a_signal_interrupts_is_made_again() {
     scenario(|| {
-        let [fault] = inject([Fault::error(&[SYS_write], EINTR).when(|call| call.arg(2) == 8)]);
+        let [fault] = inject([Fault::error(&[SYS_write], EINTR).when(Call::rings)]);
         let runtime = runtime(1);
         fault.strike(20);
         // From outside: the only worker sleeps in the driver, sooner or later.
@@ -132,7 +127,7 @@ fn a_wake_of_the_driver_that_a_signal_interrupts_is_made_again() {
 #[test]
 fn a_wake_of_the_driver_that_is_late_is_not_lost() {
     scenario(|| {
-        let [fault] = inject([Fault::late(&[SYS_write]).when(|call| call.arg(2) == 8)]);
+        let [fault] = inject([Fault::late(&[SYS_write]).when(Call::rings)]);
         let runtime = runtime(1);
         for round in 0..20 {
             let before = fault.struck();

@@ -11,6 +11,7 @@
 //! The answering thread neither allocates nor takes a lock: a thread that it has not answered may
 //! hold one.
 
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::process::exit;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -18,11 +19,14 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use libc::{c_int, c_long};
+use libc::{EAGAIN, SYS_clone, SYS_clone3, c_int, c_long};
 
 pub(crate) use crate::border::Call;
 use crate::border::{Listener, Verdict};
 use crate::support::{Child, LIMIT, expect_success, within};
+
+/// Calls that start a thread or a process.
+const STARTS: [c_long; 2] = [SYS_clone, SYS_clone3];
 
 /// Runs `body` in a process of its own, which has to end well.
 pub(crate) fn scenario(body: impl FnOnce()) {
@@ -52,18 +56,34 @@ pub(crate) fn inject<const N: usize>(faults: [Fault; N]) -> [Arc<Fault>; N] {
                 Some(listener) => break listener,
             }
         };
-        while listener.answer(|call| decide(&own, call)).is_ok() {}
-        // Nobody is answered any more: better to end than to hang.
-        exit(101);
+        loop {
+            if let Err(error) = listener.answer(|call| decide(&own, call)) {
+                give_up(&error);
+            }
+        }
     });
     let listener = Listener::install(&numbers).unwrap_or_else(|error| {
         panic!(
             "these tests need seccomp user notification, by which a process may stop its own \
-             system calls (Linux 5.5, and no sandbox that forbids it): {error}"
+             system calls (Linux 5.5, and no sandbox that forbids it; EBUSY says that somebody \
+             stops this process's calls already): {error}"
         )
     });
     handed_over.set(listener).expect("it is the only one");
     faults
+}
+
+/// Says why, and ends the process: nobody is answered any more, and all would hang.
+///
+/// It neither allocates nor takes a lock, as whoever has one may be among those who hang.
+fn give_up(error: &io::Error) -> ! {
+    let mut text = [0; 100];
+    let mut rest = &mut text[..];
+    let number = error.raw_os_error().unwrap_or_default();
+    let _ = writeln!(rest, "stopped calls cannot be answered any more: error {number}");
+    let left = rest.len();
+    let _ = rustix::io::write(io::stderr(), &text[..text.len() - left]);
+    exit(101);
 }
 
 /// What a call is answered. Neither allocates nor takes a lock.
@@ -152,6 +172,16 @@ impl Fault {
     /// `calls` begin when [`Fault::release`] says so. All that other faults stop is late too.
     pub(crate) fn late(calls: &[c_long]) -> Self {
         Self::new(calls, Answer::Late)
+    }
+
+    /// No thread can be started.
+    pub(crate) fn no_thread() -> Self {
+        Self::error(&STARTS, EAGAIN).when(Call::starts_a_thread)
+    }
+
+    /// No process can be started, with `error` as the reason.
+    pub(crate) fn no_process(error: c_int) -> Self {
+        Self::error(&STARTS, error).when(|call| !call.starts_a_thread())
     }
 
     /// `calls` are counted, and nothing happens to them.

@@ -1,9 +1,8 @@
 //! Worker processes: started, spoken to, and given memory.
 
 use libc::{
-    EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ETOOMANYREFS, SYS_clone, SYS_clone3,
-    SYS_memfd_create, SYS_mmap, SYS_pidfd_open, SYS_pipe2, SYS_recvfrom, SYS_sendmsg, SYS_sendto,
-    SYS_socketpair,
+    EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ETOOMANYREFS, SYS_memfd_create, SYS_mmap,
+    SYS_pidfd_open, SYS_pipe2, SYS_recvfrom, SYS_sendmsg, SYS_sendto, SYS_socketpair,
 };
 use tenter::Runtime;
 use tenter::jobs::{JobError, ProcessPool, SpawnError};
@@ -41,13 +40,11 @@ fn pool() -> ProcessPool {
 
 /// What starting a worker needs, each refused once.
 fn refused_starts() -> [(Fault, i32); 6] {
-    let forks = [SYS_clone, SYS_clone3];
-    let process = |call: &Call| !call.starts_a_thread();
     [
         (Fault::error(&[SYS_socketpair], EMFILE), EMFILE),
         (Fault::error(&[SYS_pipe2], ENFILE), ENFILE),
-        (Fault::error(&forks, EAGAIN).when(process), EAGAIN),
-        (Fault::error(&forks, ENOMEM).when(process), ENOMEM),
+        (Fault::no_process(EAGAIN), EAGAIN),
+        (Fault::no_process(ENOMEM), ENOMEM),
         (Fault::error(&[SYS_pidfd_open], EMFILE), EMFILE),
         (Fault::error(&[SYS_pidfd_open], ENOMEM), ENOMEM),
     ]
@@ -124,8 +121,7 @@ async fn a_job_for_whose_arguments_there_is_no_memory_fails_alone() {
 async fn a_large_argument_is_copied_where_there_is_no_thread_for_it() {
     scenario(|| {
         apart(|| {
-            let forks = [SYS_clone, SYS_clone3];
-            let [fault] = inject([Fault::error(&forks, EAGAIN).when(Call::starts_a_thread)]);
+            let [fault] = inject([Fault::no_thread()]);
             runtime().block_on(async {
                 let pool = pool();
                 assert_eq!(pool.run(double::job(1)).await.unwrap(), 2);

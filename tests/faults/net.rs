@@ -16,20 +16,13 @@ use tenter::io::{AsyncReadExt, AsyncWriteExt};
 use tenter::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 
 use crate::injector::{Fault, inject, scenario};
-use crate::support::{descriptors, runtime, until, wait_until};
-use crate::time::is_suspended;
+use crate::sockets::{abstract_name, connected};
+use crate::support::{descriptors, is_suspended, runtime, until, wait_until};
 
 /// Calls that read from a socket.
 const READS: [libc::c_long; 2] = [SYS_read, SYS_recvfrom];
 /// Calls that write to a socket.
 const WRITES: [libc::c_long; 2] = [SYS_write, SYS_sendto];
-
-/// A stream of the runtime's, and its peer, which is none.
-async fn connected() -> (TcpStream, StdStream) {
-    let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (stream, listener.accept().unwrap().0)
-}
 
 #[test]
 fn a_socket_that_cannot_be_made_is_an_error_and_leaves_nothing_open() {
@@ -229,13 +222,11 @@ fn readiness_that_proves_false_is_waited_out_by_one_call() {
 fn a_unix_connect_that_signals_interrupt_is_repeated() {
     scenario(|| {
         let [fault] = inject([Fault::error(&[SYS_connect], EINTR)]);
-        let folder = std::env::temp_dir().join(format!("tenter-faults-{}", std::process::id()));
-        let listener = std::os::unix::net::UnixListener::bind(&folder).unwrap();
+        let name = abstract_name();
+        let listener = std::os::unix::net::UnixListener::bind_addr(&name).unwrap();
         runtime(2).block_on(async {
             fault.strike(100);
-            let connected = UnixStream::connect(&folder).await;
-            std::fs::remove_file(&folder).unwrap();
-            connected.unwrap();
+            UnixStream::connect_addr(&name).await.unwrap();
             listener.accept().unwrap();
             assert_eq!((fault.struck(), fault.calls()), (100, 101));
         });

@@ -1,14 +1,14 @@
 //! Child processes: started, watched and reaped.
 
 use libc::{
-    EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, SYS_clone, SYS_clone3, SYS_eventfd2, SYS_pidfd_open,
-    SYS_pipe2, SYS_ppoll, SYS_wait4, SYS_waitid, SYS_write,
+    EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, SYS_eventfd2, SYS_pidfd_open, SYS_pipe2, SYS_ppoll,
+    SYS_wait4, SYS_waitid, SYS_write,
 };
 use tenter::io::{AsyncReadExt, AsyncWriteExt};
 use tenter::process::{Command, Stdio};
 
 use crate::injector::{Call, Fault, inject, scenario};
-use crate::support::{children, descriptors, runtime, threads_named, until, wait_until};
+use crate::support::{children, descriptors, eventfds, runtime, threads_named, until, wait_until};
 
 /// Calls by which a thread waits for descriptors.
 #[cfg(target_arch = "x86_64")]
@@ -35,19 +35,12 @@ async fn works() {
     assert!(child.wait().await.unwrap().success());
 }
 
-fn starts_a_process(call: &Call) -> bool {
-    !call.starts_a_thread()
-}
-
 #[test]
 fn a_program_that_cannot_be_started_is_an_error_and_leaves_nothing() {
     scenario(|| {
-        let forks = [SYS_clone, SYS_clone3];
-        let again = Fault::error(&forks, EAGAIN).when(starts_a_process);
-        let memory = Fault::error(&forks, ENOMEM).when(starts_a_process);
         let [again, memory, pipes, all_pipes] = inject([
-            again,
-            memory,
+            Fault::no_process(EAGAIN),
+            Fault::no_process(ENOMEM),
             Fault::error(&[SYS_pipe2], EMFILE),
             Fault::error(&[SYS_pipe2], ENFILE),
         ]);
@@ -107,20 +100,26 @@ fn a_program_that_nobody_waits_for_is_reaped_whatever_the_reaper_meets() {
             Fault::error(&[SYS_wait4, SYS_waitid], EINTR),
             Fault::error(&POLLS, EINTR),
             Fault::error(&POLLS, ENOMEM),
-            Fault::error(&[SYS_write], EINTR).when(|call| call.arg(2) == 8),
+            Fault::error(&[SYS_write], EINTR).when(Call::rings),
         ]);
         runtime(2).block_on(async {
             for polls in [interrupted, no_memory] {
                 waits.strike(20);
                 let (seen, struck) = (polls.calls(), polls.struck());
+                let eventfds_before = eventfds();
                 polls.strike(5);
                 let mut one = cat().spawn().unwrap();
                 let held = one.stdin.take();
                 drop(one);
                 // It sleeps without an end, and is to be told of another.
                 until(|| polls.struck() - struck == 5 && polls.calls() - seen > 5).await;
-                bells.strike(5);
+                let mut own = eventfds();
+                own.retain(|fd| !eventfds_before.contains(fd));
+                assert_eq!(own.len(), 1, "its bell");
+                let rung = bells.struck();
+                bells.only(&own[0]).strike(5);
                 drop(cat().spawn().unwrap());
+                assert_eq!(bells.struck() - rung, 5);
                 until(|| children().len() == 1).await;
                 drop(held);
                 until(|| children().is_empty()).await;
@@ -155,8 +154,7 @@ fn a_program_that_nobody_waits_for_is_reaped_without_a_descriptor_for_the_reaper
 #[test]
 fn a_program_that_nobody_waits_for_is_reaped_with_the_next_if_there_is_no_thread() {
     scenario(|| {
-        let forks = [SYS_clone, SYS_clone3];
-        let [fault] = inject([Fault::error(&forks, EAGAIN).when(Call::starts_a_thread)]);
+        let [fault] = inject([Fault::no_thread()]);
         let runtime = runtime(1);
         runtime.block_on(async {
             works().await;

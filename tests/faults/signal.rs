@@ -5,8 +5,7 @@ use signal_hook::low_level::raise;
 use tenter::signal::unix::{SignalKind, signal};
 
 use crate::injector::{Call, Fault, inject, scenario};
-use crate::support::{runtime, wait_until};
-use crate::time::is_suspended;
+use crate::support::{is_suspended, runtime, wait_until};
 
 #[test]
 fn a_listener_for_which_there_is_no_descriptor_is_an_error_and_the_next_one_hears() {
@@ -47,8 +46,7 @@ fn a_listener_whose_handler_is_refused_is_an_error_and_the_next_one_hears() {
 #[test]
 fn a_delivery_whose_bell_signals_interrupt_is_heard() {
     scenario(|| {
-        let bells = |call: &Call| call.arg(2) == 8;
-        let [fault] = inject([Fault::error(&[SYS_write], EINTR).when(bells)]);
+        let [fault] = inject([Fault::error(&[SYS_write], EINTR).when(Call::rings)]);
         let runtime = runtime(1);
         let task = runtime.spawn(async {
             let mut usr1 = signal(SignalKind::user_defined1()).unwrap();

@@ -3,8 +3,7 @@
 use std::io;
 
 use libc::{
-    EAGAIN, EMFILE, ENFILE, ENOMEM, ENOSPC, SYS_clone, SYS_clone3, SYS_epoll_create1,
-    SYS_epoll_ctl, SYS_eventfd2, SYS_mmap,
+    EMFILE, ENFILE, ENOMEM, ENOSPC, SYS_epoll_create1, SYS_epoll_ctl, SYS_eventfd2, SYS_mmap,
 };
 use tenter::{Builder, Runtime};
 
@@ -71,8 +70,7 @@ fn a_runtime_whose_poller_registers_nothing_is_an_error_and_leaves_nothing() {
 #[test]
 fn a_runtime_without_one_of_its_threads_is_an_error_and_leaves_nothing() {
     scenario(|| {
-        let clones = Fault::error(&[SYS_clone, SYS_clone3], EAGAIN);
-        let [fault] = inject([clones.when(Call::starts_a_thread)]);
+        let [fault] = inject([Fault::no_thread()]);
         // The workers, and the monitor.
         for skip in 0..=WORKERS as u64 {
             let error = is_refused_cleanly(&fault, skip, 1);

@@ -114,7 +114,7 @@ fn a_system_that_forbids_filters_is_named_as_the_reason_and_nothing_passes() {
 
 #[test]
 fn the_clock_that_is_stopped_and_set_is_the_one_that_programs_see() {
-    scenario(|| {
+    clock::scenario(|| {
         let before = Instant::now();
         clock::jump(3600);
         assert!(before.elapsed() >= Duration::from_secs(3600));

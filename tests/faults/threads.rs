@@ -1,20 +1,14 @@
 //! Threads that cannot be started while a runtime runs.
 
-use libc::{EAGAIN, SYS_clone, SYS_clone3};
 use tenter::{Builder, fs, io, net};
 
-use crate::injector::{Call, Fault, inject, scenario};
+use crate::injector::{Fault, inject, scenario};
 use crate::support::{Pair, runtime};
-
-/// The system gives no threads, once it is struck.
-fn no_threads() -> Fault {
-    Fault::error(&[SYS_clone, SYS_clone3], EAGAIN).when(Call::starts_a_thread)
-}
 
 #[test]
 fn a_closure_for_which_there_is_no_thread_is_cancelled_and_the_next_one_runs() {
     scenario(|| {
-        let [fault] = inject([no_threads()]);
+        let [fault] = inject([Fault::no_thread()]);
         let runtime = runtime(2);
         fault.strike(1);
         runtime.block_on(async {
@@ -29,7 +23,7 @@ fn a_closure_for_which_there_is_no_thread_is_cancelled_and_the_next_one_runs() {
 #[test]
 fn a_file_operation_or_a_look_up_for_which_there_is_no_thread_is_an_error() {
     scenario(|| {
-        let [fault] = inject([no_threads()]);
+        let [fault] = inject([Fault::no_thread()]);
         runtime(2).block_on(async {
             fault.strike(1);
             let refused = fs::metadata("/").await.unwrap_err();
@@ -46,7 +40,7 @@ fn a_file_operation_or_a_look_up_for_which_there_is_no_thread_is_an_error() {
 #[test]
 fn closures_behind_a_busy_thread_wait_for_it_if_there_is_no_other() {
     scenario(|| {
-        let [fault] = inject([no_threads()]);
+        let [fault] = inject([Fault::no_thread()]);
         let runtime = runtime(2);
         let busy = Pair::new();
         let held = busy.clone();
@@ -68,7 +62,7 @@ fn closures_behind_a_busy_thread_wait_for_it_if_there_is_no_other() {
 #[test]
 fn a_relief_that_cannot_be_started_is_tried_again_until_it_can() {
     scenario(|| {
-        let [fault] = inject([no_threads()]);
+        let [fault] = inject([Fault::no_thread()]);
         let runtime = Builder::new().worker_threads(1).blocked_after(None).build().unwrap();
         let busy = Pair::new();
         let held = busy.clone();
@@ -90,10 +84,19 @@ fn a_relief_that_cannot_be_started_is_tried_again_until_it_can() {
 #[test]
 fn who_steps_aside_without_a_thread_to_stand_in_goes_on() {
     scenario(|| {
-        let [fault] = inject([no_threads()]);
+        let [fault] = inject([Fault::no_thread()]);
         let runtime = runtime(1);
-        fault.strike(1);
-        let task = runtime.spawn(async { tenter::task::block_in_place(|| 7) });
-        assert_eq!(runtime.block_on(task).unwrap(), 7);
+        let busy = Pair::new();
+        let held = busy.clone();
+        fault.strike(10);
+        // The only worker steps aside until another task has run.
+        let task = runtime.spawn(async move { tenter::task::block_in_place(|| held.hold()) });
+        busy.arrived.wait();
+        assert!(fault.struck() >= 1, "nobody was to stand in");
+        let opener = busy.released.clone();
+        runtime.spawn(async move { opener.open() }).detach();
+        // Not in the runtime: this thread would run tasks.
+        futures_lite::future::block_on(task).unwrap();
+        assert_eq!(fault.struck(), 10);
     });
 }

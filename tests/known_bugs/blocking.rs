@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tenter::{Builder, JoinHandle, Runtime, spawn_blocking};
 
 use crate::quiet;
-use crate::support::{Child, Drops, LIMIT, Pair, expect_success, within};
+use crate::support::{Child, Drops, Gate, LIMIT, Pair, expect_success, wait_until, within};
 
 /// Closures that all wait until the last of them runs: each needs a thread of its own.
 fn that_meet(count: usize) -> Vec<JoinHandle<()>> {
@@ -118,17 +118,23 @@ fn a_closure_for_which_there_is_no_thread_is_cancelled_and_not_forgotten() {
 /// `closing_sends_idle_threads_home`, `a_job_pushed_against_shutdown_is_run_cancelled_or_given_back`.
 #[test]
 fn closures_that_come_as_an_idle_pool_ends_are_run_or_cancelled() {
+    // In these rounds what is a race in the others is decided.
+    const BEFORE_THE_END: u32 = 0;
+    const AFTER_THE_END: u32 = 1;
     within(LIMIT, || {
         let (mut run, mut cancelled) = (0, 0);
-        for _ in 0..300 {
+        for round in 0..300 {
             // Not watched: the test must have the only handle.
             let runtime = Runtime::builder().worker_threads(1).build().unwrap();
             runtime.block_on(async { join(that_meet(3)).await });
             let (handle, start) = (runtime.handle().clone(), Barrier::new(2));
-            let runs = Arc::new(AtomicUsize::new(0));
+            let (runs, is_dropped) = (Arc::new(AtomicUsize::new(0)), Gate::new());
             let closures: Vec<_> = thread::scope(|scope| {
                 let pushing = scope.spawn(|| {
                     start.wait();
+                    if round == AFTER_THE_END {
+                        is_dropped.wait();
+                    }
                     let push = |_| {
                         let runs = runs.clone();
                         handle.spawn_blocking(move || runs.fetch_add(1, Ordering::Relaxed))
@@ -136,11 +142,16 @@ fn closures_that_come_as_an_idle_pool_ends_are_run_or_cancelled() {
                     (0..10).map(push).collect()
                 });
                 start.wait();
+                if round == BEFORE_THE_END {
+                    wait_until(|| runs.load(Ordering::Relaxed) > 0);
+                }
                 drop(runtime);
+                is_dropped.open();
                 pushing.join().unwrap()
             });
             let ended = closures.into_iter().map(block_on).filter(Result::is_ok).count();
             assert_eq!(ended, runs.load(Ordering::Relaxed));
+            assert!(round != AFTER_THE_END || ended == 0, "{ended} were run after the end");
             run += ended;
             cancelled += 10 - ended;
         }

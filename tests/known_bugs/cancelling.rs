@@ -35,7 +35,11 @@ fn a_timeout_takes_no_message_with_it() {
                 assert_eq!(timeout(Duration::ZERO, ready(1)).await, Ok(1));
                 assert_eq!(timeout_at(Instant::now(), ready(2)).await, Ok(2));
                 let (sender, receiver) = channel::bounded(1);
+                // One timeout at least: before it there is no message.
+                let timed_out = Gate::new();
+                let begins = timed_out.clone();
                 let producer = spawn(async move {
+                    begins.pass().await;
                     for message in 0..MESSAGES {
                         sleep(Duration::from_micros(message % 60)).await;
                         sender.send(message).await.unwrap();
@@ -48,7 +52,10 @@ fn a_timeout_takes_no_message_with_it() {
                             assert_eq!(message, Ok(expected));
                             expected += 1;
                         }
-                        Err(_) => timeouts += 1,
+                        Err(_) => {
+                            timeouts += 1;
+                            timed_out.open();
+                        }
                     }
                 }
                 producer.await.unwrap();

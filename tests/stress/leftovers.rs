@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{children, descriptors, threads};
-use crate::{allocator, ensure, verdict};
+use crate::{allocations, ensure, verdict};
 
 /// Programs that are run before memory is looked at: what is made once is there then.
 const WARM_UP: u64 = 100;
@@ -59,6 +59,7 @@ impl Before {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     programs: u64,
+    /// Of the window that is not over.
     least: Option<isize>,
     first: Option<isize>,
     last: Option<isize>,
@@ -71,16 +72,19 @@ impl Memory {
         if self.programs <= WARM_UP {
             return;
         }
-        let live = allocator::live();
+        let live = allocations::live();
         let least = self.least.map_or(live, |least| least.min(live));
         self.least = Some(least);
         if (self.programs - WARM_UP) % WINDOW == 0 {
-            self.first = self.first.or(self.least);
-            self.last = self.least.take();
+            let least = self.least.take();
+            match self.first {
+                None => self.first = least,
+                Some(_) => self.last = least,
+            }
         }
     }
 
-    /// By how much the least has grown, if there were programs enough to say so.
+    /// By how much the least has grown, if there were programs enough for two windows.
     pub(crate) fn check(&self) -> Option<isize> {
         let growth = self.last? - self.first?;
         ensure!(growth <= GROWTH_MAX, "{growth} allocations more than in the beginning: {self:?}");

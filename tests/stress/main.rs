@@ -12,7 +12,8 @@
 //! What is checked, of each program:
 //!
 //! - every future and closure is dropped once, every end is seen once, by its handle, as it was;
-//!   every failure is handed out once: to a handle, in a group's error, or to `on_unobserved`;
+//!   every panic is handed out once: to a handle, in a group's error, or to `on_unobserved`; and so
+//!   is an `Err`, unless it went with a handle that nobody asked;
 //! - nothing is polled by two threads at once, after its end, or without having been woken;
 //! - every wake is followed by a poll that sees what was written before it: or the program hangs;
 //! - timers are not early; bytes arrive as they were sent; nothing of a group outlives it;
@@ -22,7 +23,8 @@
 //! A program that is not done after a minute hangs, and is dumped.
 
 mod actions;
-mod allocator;
+#[path = "../allocations/mod.rs"]
+mod allocations;
 mod arguments;
 mod grammar;
 mod ledger;

@@ -20,25 +20,30 @@ pub(crate) struct Probe {
     /// The waker that counts, if wakes are counted, and the one that it was made for.
     wraps: bool,
     waker: Option<(Waker, Waker)>,
+    balance: Balance,
 }
 
 impl Probe {
     pub(crate) fn new(record: Arc<Record>, future: Boxed, end: End, wraps: bool) -> Self {
         record.is_wrapped.store(wraps, Ordering::Relaxed);
-        Self { record, future, end, wraps, waker: None }
+        Self { record, future, end, wraps, waker: None, balance: Balance::default() }
     }
 
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.wraps {
             return self.future.as_mut().poll(cx);
         }
+        let is_due = self.balance.poll_begins(self.record.seen.load(Ordering::Relaxed));
+        ensure!(is_due, "{} is polled without a wake: {:?}", self.record, self.balance);
         let waker = match self.waker.take() {
             Some((waker, made_for)) if made_for.will_wake(cx.waker()) => (waker, made_for),
             _ => (bell(&self.record, cx.waker()), cx.waker().clone()),
         };
         let (waker, _) = self.waker.insert(waker);
         let waker = waker.clone();
-        self.future.as_mut().poll(&mut Context::from_waker(&waker))
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&waker));
+        self.balance.poll_ends(self.record.wakes_returned());
+        polled
     }
 }
 
@@ -60,6 +65,36 @@ impl Future for Probe {
             return Poll::Pending;
         }
         Poll::Ready(finish(&record, self.end))
+    }
+}
+
+/// Whether each poll of a future comes of a wake of its own.
+///
+/// Poll `k` comes of a wake that took effect after poll `k - 1` had begun, and so had not returned
+/// when poll `k - 2` ended. If `r` wakes had returned when poll `i` ended, polls `i + 2` to `k`
+/// thus come of `k - i - 1` others, and at least `r + k - i - 1` have begun. That holds from every
+/// `i` on: wakes that came together, for one poll, are no credit for polls long after them.
+#[derive(Debug, Default)]
+struct Balance {
+    polls: i64,
+    /// The most that `r - i` was so far, the last poll not counted.
+    most: i64,
+    /// What it was at the end of the last poll.
+    last: i64,
+}
+
+impl Balance {
+    /// A poll begins, and so many wakes have; whether they are enough.
+    fn poll_begins(&mut self, wakes: u64) -> bool {
+        self.polls += 1;
+        let is_due = wakes as i64 - self.polls + 1 >= self.most;
+        self.most = self.most.max(self.last);
+        is_due
+    }
+
+    /// A poll ends, and so many wakes have returned.
+    fn poll_ends(&mut self, wakes_returned: u64) {
+        self.last = wakes_returned as i64 - self.polls;
     }
 }
 
@@ -132,23 +167,21 @@ fn bell(record: &Arc<Record>, inner: &Waker) -> Waker {
     Arc::new(Bell { count: BellCount::new(record), inner: inner.clone() }).into()
 }
 
-impl Bell {
-    fn note(&self) {
-        self.count.record().wakes.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
-        self.note();
         match Arc::try_unwrap(self) {
-            Ok(Self { inner, count: _count }) => inner.wake(),
-            Err(shared) => shared.inner.wake_by_ref(),
+            Ok(Self { inner, count }) => {
+                count.record().wake_begins();
+                inner.wake();
+                count.record().wake_returns();
+            }
+            Err(shared) => shared.wake_by_ref(),
         }
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.note();
+        self.count.record().wake_begins();
         self.inner.wake_by_ref();
+        self.count.record().wake_returns();
     }
 }

@@ -25,8 +25,8 @@ pub(crate) use child::{Child, Running, expect_success};
 pub(crate) use gate::{Gate, Pair};
 pub(crate) use journal::{Journal, has_note, note, wait_for_note};
 pub(crate) use process::{
-    children, descriptors, is_alive, is_stopped, kill, memory_peak, process_state, socket, sockets,
-    threads, threads_named, until, wait_until,
+    children, descriptors, eventfds, is_alive, is_stopped, kill, memory_peak, process_state,
+    socket, sockets, threads, threads_named, until, wait_until,
 };
 pub(crate) use tracked::{Drops, Tracked};
 
@@ -78,6 +78,11 @@ pub(crate) fn runtime(workers: usize) -> Runtime {
     let runtime = Runtime::builder().worker_threads(workers).build().expect("a runtime starts");
     watch(runtime.handle());
     runtime
+}
+
+/// Whether every task of the runtime waits for something.
+pub(crate) fn is_suspended(runtime: &Runtime) -> bool {
+    runtime.handle().tasks().iter().all(|task| task.to_string().ends_with("Suspended"))
 }
 
 /// Has the tasks of this runtime dumped if the test hangs. It keeps a handle until the test ends.

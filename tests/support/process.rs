@@ -82,11 +82,22 @@ fn state_and_parent(stat: &str) -> Option<(char, u32)> {
 
 /// The numbers of this process's sockets.
 pub(crate) fn sockets() -> Vec<RawFd> {
+    descriptors_of("socket:")
+}
+
+/// The numbers of this process's eventfds.
+pub(crate) fn eventfds() -> Vec<RawFd> {
+    descriptors_of("anon_inode:[eventfd]")
+}
+
+/// The descriptors of this process of one kind, which is how the names begin that the system has
+/// for them.
+fn descriptors_of(kind: &str) -> Vec<RawFd> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc/self/fd").expect("/proc is there") {
         let path = entry.expect("it is listed").path();
         let target = fs::read_link(&path).unwrap_or_default();
-        if target.to_string_lossy().starts_with("socket:") {
+        if target.to_string_lossy().starts_with(kind) {
             let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
             found.push(number.expect("a number"));
         }
