@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fs;
 use std::process;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -31,8 +32,9 @@ fn held(journal: &str) -> u32 {
 }
 
 #[tenter::job]
-fn leaks(bytes: u64) -> u32 {
-    Vec::leak(vec![1_u8; bytes as usize]);
+fn keeps(bytes: u64) -> u32 {
+    static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    KEPT.lock().unwrap().push(vec![1; bytes as usize]);
     process::id()
 }
 
@@ -295,8 +297,8 @@ async fn workers_are_replaced_after_so_many_jobs() {
 async fn a_worker_that_has_grown_too_large_is_replaced() {
     let _watchdog = watchdog(LIMIT);
     let pool = pool(|b| b.workers(1).max_rss(96 * MIB));
-    let first = pool.run(leaks::job(MIB)).await.unwrap();
-    let large = pool.run(leaks::job(128 * MIB)).await.unwrap();
+    let first = pool.run(keeps::job(MIB)).await.unwrap();
+    let large = pool.run(keeps::job(128 * MIB)).await.unwrap();
     assert_eq!(first, large);
     while pool.run(id::job()).await.unwrap() == large {}
     until(|| !is_alive(large)).await;

@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{env, fs, process};
@@ -101,8 +102,9 @@ fn reads_standard_input() -> usize {
 
 /// Keeps so many bytes until the worker ends.
 #[tenter::job]
-fn leaks(bytes: usize) -> u32 {
-    std::hint::black_box(vec![1_u8; bytes]).leak();
+fn keeps(bytes: usize) -> u32 {
+    static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+    KEPT.lock().unwrap().push(vec![1; bytes]);
     process::id()
 }
 
@@ -350,10 +352,10 @@ async fn a_worker_is_replaced_at_some_age() {
 async fn a_worker_is_replaced_when_it_is_too_large() {
     let _watchdog = watchdog(LIMIT);
     let pool = ProcessPool::builder().workers(1).max_rss(100 << 20).build().unwrap();
-    let first = pool.run(leaks::job(10 << 20)).await.unwrap();
-    assert_eq!(pool.run(leaks::job(200 << 20)).await.unwrap(), first);
+    let first = pool.run(keeps::job(10 << 20)).await.unwrap();
+    assert_eq!(pool.run(keeps::job(200 << 20)).await.unwrap(), first);
     until(|| !is_alive(first)).await;
-    assert_ne!(pool.run(leaks::job(1)).await.unwrap(), first);
+    assert_ne!(pool.run(keeps::job(1)).await.unwrap(), first);
     assert_eq!((pool.metrics().recycled(), pool.metrics().deaths()), (1, 0));
 }
 

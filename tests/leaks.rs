@@ -16,8 +16,15 @@ use tenter::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream};
 use tenter::task::TaskState;
 use tenter::{Builder, Runtime, spawn, yield_now};
 
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    // An idle thread is no leak, and each test waits until there is none.
+    builder.worker_threads(2).blocking_keep_alive(Duration::from_millis(100));
+    builder
+}
+
 fn runtime() -> Runtime {
-    Builder::new().worker_threads(2).build().unwrap()
+    builder().build().unwrap()
 }
 
 /// Runs `body` this often in a process of its own, some times more before it counts, and fails if
@@ -205,9 +212,7 @@ impl Drop for Bomb {
 fn panics_that_are_contained_leave_no_allocation() {
     within(LIMIT, || {
         expect_success(&Child::new().run(|| {
-            let mut builder = Builder::new();
-            builder.worker_threads(2).on_unobserved(|_| drop(Bomb));
-            let runtime = builder.build().unwrap();
+            let runtime = builder().on_unobserved(|_| drop(Bomb)).build().unwrap();
             leaves_nothing(2000, || {
                 runtime.block_on(async {
                     // In an output's drop, by the runner and by the handle.
@@ -360,7 +365,7 @@ fn groups_leave_nothing_however_they_end() {
     within(LIMIT, || {
         expect_success(&Child::new().run(|| {
             // A group's failures that nobody takes are told to somebody.
-            let runtime = Builder::new().worker_threads(2).on_unobserved(|_| ()).build().unwrap();
+            let runtime = builder().on_unobserved(|_| ()).build().unwrap();
             leaves_nothing(1000, || {
                 runtime.block_on(async {
                     let failed = tenter::task_group(async |group| {
