@@ -5,13 +5,15 @@ use std::net::TcpStream as StdStream;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use libc::{EAGAIN, EINTR, ENOSYS, SYS_epoll_pwait2, SYS_futex, SYS_write};
+use libc::{
+    EAGAIN, EINTR, ENOSYS, EOPNOTSUPP, SYS_epoll_pwait2, SYS_futex, SYS_preadv2, SYS_write,
+};
 use tenter::io::{AsyncReadExt, AsyncWriteExt};
 use tenter::net::TcpStream;
 use tenter::time::sleep;
 use tenter::{Builder, Runtime};
 
-use crate::injector::{Call, Fault, inject, scenario};
+use crate::injector::{Call, Fault, POLLS, inject, scenario};
 use crate::sockets::connected;
 use crate::support::{is_suspended, runtime, wait_until};
 
@@ -49,6 +51,28 @@ fn goes_on_while(runtime: &Runtime, fault: &Fault) {
     });
     runtime.block_on(task).unwrap();
     wait_until(|| fault.struck() == before + 500);
+}
+
+#[test]
+fn a_look_at_a_terminal_that_signals_interrupt_is_repeated_and_nobody_blocks() {
+    scenario(|| {
+        let (input, mut writer) = io::pipe().unwrap();
+        rustix::stdio::dup2_stdin(&input).unwrap();
+        // As a terminal, it cannot be read without waiting, and is looked at first.
+        let [waits, looks] =
+            inject([Fault::error(&[SYS_preadv2], EOPNOTSUPP), Fault::error(&POLLS, EINTR)]);
+        waits.strike_always();
+        looks.strike(10);
+        let runtime = runtime(1);
+        let reader = runtime.spawn(async {
+            let mut byte = [0];
+            tenter::io::stdin().read_exact(&mut byte).await.unwrap();
+            byte
+        });
+        wait_until(|| looks.struck() == 10 && is_suspended(&runtime));
+        writer.write_all(b"x").unwrap();
+        assert_eq!(&runtime.block_on(reader).unwrap(), b"x");
+    });
 }
 
 #[test]

@@ -28,6 +28,12 @@ use crate::support::{Child, LIMIT, expect_success, within};
 /// Calls that start a thread or a process.
 const STARTS: [c_long; 2] = [SYS_clone, SYS_clone3];
 
+/// Calls by which a thread waits for descriptors, but for those of the driver.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const POLLS: [c_long; 2] = [libc::SYS_poll, libc::SYS_ppoll];
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) const POLLS: [c_long; 1] = [libc::SYS_ppoll];
+
 /// Runs `body` in a process of its own, which has to end well.
 pub(crate) fn scenario(body: impl FnOnce()) {
     within(LIMIT, || expect_success(&Child::new().run(body)));

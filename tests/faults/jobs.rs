@@ -2,13 +2,15 @@
 
 use libc::{
     EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ETOOMANYREFS, SYS_memfd_create, SYS_mmap,
-    SYS_pidfd_open, SYS_pipe2, SYS_recvfrom, SYS_sendmsg, SYS_sendto, SYS_socketpair,
+    SYS_pidfd_open, SYS_pipe2, SYS_recvfrom, SYS_sendmsg, SYS_sendto, SYS_socketpair, SYS_wait4,
+    SYS_waitid,
 };
+use rustix::process::Signal;
 use tenter::Runtime;
 use tenter::jobs::{JobError, ProcessPool, SpawnError};
 
-use crate::injector::{Call, Fault, inject, scenario};
-use crate::support::{apart, children, descriptors, until};
+use crate::injector::{Call, Fault, POLLS, inject, scenario};
+use crate::support::{apart, children, descriptors, kill, until};
 
 /// Bytes that no frame has room for: they go through shared memory.
 const BULKY: usize = 200_000;
@@ -150,6 +152,38 @@ async fn calls_to_a_worker_that_signals_interrupt_are_repeated() {
                 }
                 assert_eq!((sends.struck(), receives.struck()), (200, 200));
             });
+        })
+    });
+}
+
+#[tenter::test]
+async fn a_worker_whose_wait_signals_interrupt_is_killed_and_reaped() {
+    scenario(|| {
+        apart(|| {
+            let [waits, looks, polls] = inject([
+                Fault::error(&[SYS_wait4], EINTR),
+                Fault::error(&[SYS_waitid], EINTR),
+                Fault::error(&POLLS, EINTR),
+            ]);
+            let strike = || {
+                waits.strike(20);
+                looks.strike(20);
+            };
+            let runtime = runtime();
+            runtime.block_on(async {
+                let pool = pool();
+                let worker = pool.run(id::job()).await.unwrap();
+                strike();
+                kill(worker, Signal::KILL);
+                until(|| children().is_empty()).await;
+                assert_ne!(pool.run(id::job()).await.unwrap(), worker);
+                // And one that the end of the runtime finds alive.
+                strike();
+                polls.strike(5);
+            });
+            drop(runtime);
+            assert_eq!((waits.struck(), looks.struck(), polls.struck()), (40, 40, 5));
+            assert!(children().is_empty());
         })
     });
 }

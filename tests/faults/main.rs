@@ -42,6 +42,7 @@
 //! | `EINTR` | the write that wakes the driver | repeated | `driver::a_wake_of_the_driver_that_a_signal_interrupts_is_made_again` |
 //! | lateness | the write that wakes the driver | the task runs | `driver::a_wake_of_the_driver_that_is_late_is_not_lost` |
 //! | spurious wakes: 0, `EAGAIN`, `EINTR` | every `futex` that waits | back to sleep; no wake is lost, no timer is early | `driver::threads_that_wake_for_nothing_go_back_to_sleep_and_miss_no_wake` |
+//! | `EINTR` | the look at a terminal before it is read | repeated; the thread does not block | `driver::a_look_at_a_terminal_that_signals_interrupt_is_repeated_and_nobody_blocks` |
 //! | `ENOSYS` | `epoll_pwait2` | no runtime, and the reason in words | `driver::a_kernel_without_the_call_that_waits_is_refused_in_words` |
 //! | `EMFILE`, `ENFILE`, `ENOMEM` | `epoll_create1`, `eventfd2` of a new runtime | the error as it came; no thread and no descriptor stays | `start::a_runtime_without_a_descriptor_is_an_error_and_leaves_nothing` |
 //! | `ENOMEM`, `ENOSPC` | `epoll_ctl` of a new runtime, each of them | the same | `start::a_runtime_whose_poller_registers_nothing_is_an_error_and_leaves_nothing` |
@@ -66,6 +67,7 @@
 //! | `EMFILE`, `ENOMEM` | the memory for large arguments | an error of that job; the next one runs | `jobs::a_job_for_whose_arguments_there_is_no_memory_fails_alone` |
 //! | `EAGAIN` | the thread that copies large arguments | copied without it | `jobs::a_large_argument_is_copied_where_there_is_no_thread_for_it` |
 //! | `EINTR` | what is sent to and received from a worker process | repeated | `jobs::calls_to_a_worker_that_signals_interrupt_are_repeated` |
+//! | `EINTR` | the wait for a worker process that died, or that is killed | repeated; no zombie stays | `jobs::a_worker_whose_wait_signals_interrupt_is_killed_and_reaped` |
 //! | `ENOBUFS`, `ENOMEM` | what is sent to a worker process | another worker runs the job | `jobs::a_worker_that_cannot_be_written_to_is_replaced_and_the_job_runs_there` |
 //! | `ETOOMANYREFS` | a descriptor that is sent to a worker process | another worker runs the job | `jobs::a_worker_that_cannot_be_sent_a_descriptor_is_replaced_and_the_job_runs_there` |
 //! | the clock stands still | `clock_gettime` | input, wakes, closures and the end of the runtime go on; no more than two waits for each | `time::all_that_does_not_wait_for_time_goes_on_while_the_clock_stands_still` |

@@ -1,20 +1,14 @@
 //! Child processes: started, watched and reaped.
 
 use libc::{
-    EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, SYS_eventfd2, SYS_pidfd_open, SYS_pipe2, SYS_ppoll,
-    SYS_wait4, SYS_waitid, SYS_write,
+    EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, SYS_eventfd2, SYS_pidfd_open, SYS_pipe2, SYS_wait4,
+    SYS_waitid, SYS_write,
 };
 use tenter::io::{AsyncReadExt, AsyncWriteExt};
 use tenter::process::{Command, Stdio};
 
-use crate::injector::{Call, Fault, inject, scenario};
+use crate::injector::{Call, Fault, POLLS, inject, scenario};
 use crate::support::{children, descriptors, eventfds, runtime, threads_named, until, wait_until};
-
-/// Calls by which a thread waits for descriptors.
-#[cfg(target_arch = "x86_64")]
-const POLLS: [libc::c_long; 2] = [libc::SYS_poll, SYS_ppoll];
-#[cfg(not(target_arch = "x86_64"))]
-const POLLS: [libc::c_long; 1] = [SYS_ppoll];
 
 /// A program that runs until its input ends.
 fn cat() -> Command {
