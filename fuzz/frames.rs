@@ -19,13 +19,14 @@ const HELD_MAX: usize = 2 * (HEADER_LEN + INLINE_MAX) + 1024;
 /// Decodes the input as a stream of frames: in pieces, and at once.
 ///
 /// The first byte chooses the direction and how many sizes of pieces follow. The byte behind them
-/// says how often the rest is repeated, so that short inputs make long streams.
+/// says how often the rest is repeated, so that short inputs make long streams. Answers with the
+/// number of frames.
 ///
 /// # Panics
 ///
 /// Panics if the two differ, if what came out is not what went in, if a whole frame is left in the
 /// decoder, if it holds more memory than it should, or if anything in it panics.
-pub fn frames(input: &[u8]) {
+pub fn frames(input: &[u8]) -> usize {
     let mut input = Input::new(input);
     let first = input.byte();
     let direction = if first & 1 == 0 { Direction::ToWorker } else { Direction::ToParent };
@@ -43,6 +44,7 @@ pub fn frames(input: &[u8]) {
 
     let ((), held) = peak_of(|| count_frames(direction, &stream, &sizes));
     assert!(held <= HELD_MAX, "the decoder held {held} bytes");
+    whole.ends.len()
 }
 
 /// Small pieces most of the time, and some that are longer than a frame.

@@ -14,7 +14,6 @@ mod allocations;
 mod clock;
 #[forbid(unsafe_code)]
 mod cost;
-mod epoll;
 #[path = "../compare/oneshot.rs"]
 #[forbid(unsafe_code)]
 mod oneshot;

@@ -2,4 +2,6 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tenter_fuzz::frames(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    tenter_fuzz::frames(input);
+});
