@@ -53,8 +53,11 @@ pub(crate) fn inject<const N: usize>(faults: [Fault; N]) -> [Arc<Fault>; N] {
     numbers.sort_unstable();
     numbers.dedup();
     let handed_over = Arc::new(OnceLock::new());
-    let (receiver, own) = (Arc::clone(&handed_over), faults.to_vec());
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let (receiver, own, begins) =
+        (Arc::clone(&handed_over), faults.to_vec(), Arc::clone(&has_begun));
     thread::spawn(move || {
+        begins.store(true, Ordering::Relaxed);
         // It does not sleep until it has the listener: what would wake it may be stopped.
         let listener: &Listener = loop {
             match receiver.get() {
@@ -68,6 +71,10 @@ pub(crate) fn inject<const N: usize>(faults: [Fault; N]) -> [Arc<Fault>; N] {
             }
         }
     });
+    // It begins while nothing is stopped: a sanitizer takes locks at the start of a thread.
+    while !has_begun.load(Ordering::Relaxed) {
+        thread::yield_now();
+    }
     let listener = Listener::install(&numbers).unwrap_or_else(|error| {
         panic!(
             "these tests need seccomp user notification, by which a process may stop its own \
