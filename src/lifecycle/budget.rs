@@ -13,7 +13,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use crate::primitive::limits;
 
@@ -40,31 +40,19 @@ impl Budget {
 
     /// Takes a unit, if one is left.
     #[inline]
-    fn spend(&mut self, waker: &Waker) -> Option<Charge> {
+    fn spend(&mut self) -> Option<Charge> {
         if let Some(left) = self.left {
-            match left.checked_sub(1) {
-                Some(left) => self.left = Some(left),
-                None if self.renew_if_stuck(waker) => {}
-                None => return None,
-            }
+            self.left = Some(left.checked_sub(1)?);
         }
         Some(Charge { is_owed: Cell::new(self.left.is_some()) })
     }
 
-    /// Counts a refusal, or, after too many, takes a unit of another budget.
-    #[cold]
-    fn renew_if_stuck(&mut self, waker: &Waker) -> bool {
-        if waker::is_current_task(waker) {
-            return false;
+    /// Counts a refusal; after too many the budget is full again.
+    fn note_refusal(&mut self) {
+        self.refusals += 1;
+        if self.refusals > limits::BUDGET {
+            *self = Self::full();
         }
-        if self.refusals < limits::BUDGET {
-            self.refusals += 1;
-            return false;
-        }
-        // LIVENESS: it may be that nobody goes back to the scheduler, which would renew it.
-        // Test: tests/known_bugs `what_yields_inside_another_executor_inside_a_task_goes_on`.
-        *self = Self { left: Some(limits::BUDGET - 1), refusals: 0 };
-        true
     }
 }
 
@@ -99,19 +87,31 @@ impl Drop for Charge {
 /// Takes a unit of the budget, or arranges for the task to be polled again later.
 #[inline]
 pub(crate) fn poll_spend(cx: &mut Context<'_>) -> Poll<Charge> {
-    let charge = context::with_budget(|cell| {
-        let mut budget = cell.get();
-        let charge = budget.spend(cx.waker());
-        cell.set(budget);
-        charge
-    });
-    match charge {
+    match update(Budget::spend) {
         Some(charge) => Poll::Ready(charge),
-        None => {
-            yield_behind_others(cx);
-            Poll::Pending
-        }
+        None => refuse(cx),
     }
+}
+
+#[cold]
+fn refuse(cx: &Context<'_>) -> Poll<Charge> {
+    if !waker::is_current_task(cx.waker()) {
+        // LIVENESS: it may be that nobody goes back to the scheduler, which would renew it.
+        // Test: tests/known_bugs `what_yields_inside_another_executor_inside_a_task_goes_on`.
+        update(Budget::note_refusal);
+    }
+    yield_behind_others(cx);
+    Poll::Pending
+}
+
+/// Runs `f` on the budget of what this thread runs.
+fn update<R>(f: impl FnOnce(&mut Budget) -> R) -> R {
+    context::with_budget(|cell| {
+        let mut budget = cell.get();
+        let result = f(&mut budget);
+        cell.set(budget);
+        result
+    })
 }
 
 /// Spends one unit of the running task's budget, and yields if none is left.
