@@ -66,7 +66,8 @@ pub(crate) fn judge(succeeded: bool, output: &str) -> Verdict {
     } else if let Some(limit) = LIMITS.iter().find(|limit| output.contains(**limit)) {
         Verdict::Limit(limit)
     } else {
-        let why = output.lines().skip_while(|line| !line.contains("panicked at")).nth(1);
+        // A panic that nobody printed is told of by shuttle.
+        let why = output.lines().skip_while(|line| !line.contains("panicked")).nth(1);
         why.map_or(Verdict::Died, |why| Verdict::Caught(why.trim().to_owned()))
     }
 }
