@@ -38,13 +38,15 @@ fn holds(journal: &str) -> u32 {
 }
 
 #[tenter::job]
-fn says(text: &str) {
+fn says(text: &str, journal: &str) {
     eprintln!("{text}");
+    wait_for_note(journal, "go");
 }
 
 #[tenter::job(emits = u64)]
-fn says_and_emits(text: &str) {
+fn says_and_emits(text: &str, journal: &str) {
     println!("{text}");
+    wait_for_note(journal, "go");
     jobs::emit(7_u64);
 }
 
@@ -86,15 +88,16 @@ async fn runs_and_streams_know_the_number_that_their_lines_come_with() {
     let pool = ProcessPool::builder().workers(2).capture_output(keep).build().unwrap();
     for round in 0..20 {
         let (of_run, of_stream) = (format!("run {round}"), format!("stream {round}"));
-        let mut run = pool.run(says::job(&of_run));
-        let mut stream = pool.stream(says_and_emits::job(&of_stream));
+        let journal = Journal::new();
+        let mut run = pool.run(says::job(&of_run, journal.path()));
+        let mut stream = pool.stream(says_and_emits::job(&of_stream, journal.path()));
         assert_eq!((run.id(), stream.id()), (None, None));
-        // Within one poll of this task: neither has ended before its number is taken.
         assert!(poll_once(&mut run).await.is_none());
         assert!(poll_once(stream.next()).await.is_none());
         let ids = [(of_run, run.id()), (of_stream, stream.id())];
         assert!(ids.iter().all(|(_, id)| id.is_some()), "{ids:?}");
         assert_ne!(ids[0].1, ids[1].1);
+        journal.note("go");
         run.await.unwrap();
         assert_eq!(stream.next().await.unwrap().unwrap(), 7);
         stream.output().await.unwrap();

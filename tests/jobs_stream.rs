@@ -236,8 +236,8 @@ async fn dropping_a_stream_kills_the_worker() {
             assert_eq!(stream.next().await.unwrap().unwrap(), n);
         }
         if items == 0 {
-            // It starts when it is polled, and then is out of credit.
-            assert!(futures_lite::future::poll_once(stream.next()).await.is_none());
+            // It starts when it is polled, and may have an item by the end of that.
+            let _ = futures_lite::future::poll_once(stream.next()).await;
         }
         let worker = journal.has_lines(1).await[0].parse().unwrap();
         drop(stream);
