@@ -1,10 +1,9 @@
 //! Runs models, and runs them again with each seeded bug.
 
-use std::cell::Cell;
 use std::process::Command;
-use std::sync::Once;
 use std::time::Instant;
 
+use crate::panics;
 use crate::primitive::{seeded, weaken};
 use crate::verdict::{self, Verdict};
 
@@ -73,7 +72,7 @@ pub(crate) fn explore_within(bound: usize, model: fn()) {
     let bound = if bound == 0 { PREEMPTIONS } else { bound };
     builder.preemption_bound = Some(preemptions().unwrap_or(bound + DEEPER));
     builder.max_branches = builder.max_branches.max(BRANCHES);
-    note_panics();
+    panics::note(|| ());
     let start = Instant::now();
     builder.check(move || {
         crate::primitive::thread::fail_starts(0);
@@ -81,10 +80,10 @@ pub(crate) fn explore_within(bound: usize, model: fn()) {
         crate::primitive::poller::reset_clock();
         crate::primitive::atomic::check_drops();
         model();
-        expect_no_panics();
+        panics::expect_none();
     });
     // Others may have panicked after the last schedule's main thread looked.
-    expect_no_panics();
+    panics::expect_none();
     println!("explored in {:.2} s", start.elapsed().as_secs_f64());
     weaken::write_record();
     if let Some(bug) = seeded::active() {
@@ -99,30 +98,6 @@ pub(crate) fn explore_within(bound: usize, model: fn()) {
 fn outlive(mutant: &str, was_consulted: bool) {
     assert!(was_consulted, "{} {mutant:?}", verdict::UNASKED);
     println!("{} {mutant:?}", verdict::SURVIVED);
-}
-
-std::thread_local! {
-    /// Panics since a model last looked. All threads of a model are on one real thread.
-    static PANICS: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts panics, since the shipped code contains those of users, and with them loom's.
-///
-/// A model that means to panic calls [`std::panic::resume_unwind`], which no hook sees.
-fn note_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            PANICS.set(PANICS.get() + 1);
-            before(info);
-        }));
-    });
-    PANICS.set(0);
-}
-
-fn expect_no_panics() {
-    assert_eq!(PANICS.take(), 0, "a panic was contained that the model did not mean");
 }
 
 /// What the environment asks for.

@@ -29,6 +29,7 @@
 use loom as engine;
 
 mod harness;
+mod panics;
 mod primitive;
 mod verdict;
 

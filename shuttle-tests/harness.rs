@@ -12,7 +12,6 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::process::Command;
-use std::sync::Once;
 use std::time::Instant;
 
 use shuttle::scheduler::{
@@ -21,6 +20,7 @@ use shuttle::scheduler::{
 };
 use shuttle::{Config, FailurePersistence, MaxSteps, Runner};
 
+use crate::panics;
 use crate::primitive::{poller, seeded, thread};
 use crate::verdict::{self, Verdict};
 
@@ -116,7 +116,7 @@ pub(crate) fn again(program: fn()) {
 }
 
 fn run(scheduler: impl Scheduler + 'static, program: fn()) {
-    note_panics();
+    panics::note(|| eprintln!("in schedule {}:", BEGUN.get()));
     BEGUN.set(0);
     let start = Instant::now();
     let schedules = Runner::new(scheduler, config()).run(move || {
@@ -124,19 +124,15 @@ fn run(scheduler: impl Scheduler + 'static, program: fn()) {
         thread::fail_starts(0);
         poller::reset_clock();
         program();
-        expect_no_panics();
+        panics::expect_none();
     });
     // Others may have panicked after the last schedule's main thread looked.
-    expect_no_panics();
+    panics::expect_none();
     println!("{schedules} schedules in {:.2} s", start.elapsed().as_secs_f64());
     if let Some(bug) = seeded::active() {
         assert!(seeded::was_consulted(), "{} {bug:?}", verdict::UNASKED);
         println!("{} {bug:?}", verdict::SURVIVED);
     }
-}
-
-fn expect_no_panics() {
-    assert_eq!(PANICS.take(), 0, "a panic was contained that the program did not mean");
 }
 
 fn config() -> Config {
@@ -154,27 +150,8 @@ fn config() -> Config {
 }
 
 std::thread_local! {
-    /// Panics since a program last looked. All threads of a program are on one real thread.
-    static PANICS: Cell<usize> = const { Cell::new(0) };
     /// Schedules that were begun.
     static BEGUN: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Counts panics, since the shipped code contains those of users, and with them a program's
-/// assertions.
-///
-/// A program that means to panic calls [`std::panic::resume_unwind`], which no hook sees.
-fn note_panics() {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            PANICS.set(PANICS.get() + 1);
-            eprintln!("in schedule {}:", BEGUN.get());
-            before(info);
-        }));
-    });
-    PANICS.set(0);
 }
 
 fn seed() -> u64 {

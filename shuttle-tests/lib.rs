@@ -27,6 +27,8 @@
 use shuttle as engine;
 
 mod harness;
+#[path = "../loom-tests/panics.rs"]
+mod panics;
 mod primitive;
 #[path = "../loom-tests/verdict.rs"]
 mod verdict;

@@ -101,7 +101,7 @@ struct State<J> {
     threads: Slab<Thread>,
     /// Threads that run an abandonable job (B7).
     abandonable: usize,
-    /// Handle of the thread that left last, and joins its predecessor; none once nobody comes for it.
+    /// Handle of the thread that left last, and joins its predecessor; none once detached.
     ended: Option<thread::JoinHandle<()>>,
     /// Nobody comes for a handle any more.
     is_detached: bool,

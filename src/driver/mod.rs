@@ -68,9 +68,9 @@
 //! If j2 is after i2, j3 reads what i1 told, or what was told later in its place. If it is before,
 //! i3 reads what j1 announced or something newer. Newer is AWAKE, by one who wakes the same sleeper,
 //! or by the sleeper itself; or a later announcement. The next announcement is newer than AWAKE, so
-//! its j2 is after i2, and its j3 reads what i1 told. A worker that goes to sleep elsewhere does i2 and i3 too: its timers are the
-//! turn's from then on. A deadline that is told, and gone, is a turn too many and never one too few
-//! (W3).
+//! its j2 is after i2, and its j3 reads what i1 told. A worker that goes to sleep elsewhere does i2
+//! and i3 too: its timers are the turn's from then on. A deadline that is told, and gone, is a turn
+//! too many and never one too few (W3).
 //!
 //! *An event or a wake is not lost.* A registered source needs nobody's attention until a turn: its
 //! edge waits in the poller, what is so at registration included. [`Driver::wake`] is an edge too:
