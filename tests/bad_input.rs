@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Child, Drops, LIMIT, expect_success, within};
+use support::{
+    Child, Drops, LIMIT, STACK, expect_success, limit_addresses, unlimit_addresses, within,
+};
 use tenter::{Builder, Handle, Runtime};
 
 /// The message of a setting that is refused as no valid input.
@@ -196,17 +198,6 @@ fn without_the_environment_there_is_a_worker_for_each_core() {
     });
 }
 
-/// Lets this process have `bytes` more of memory addresses than it has now.
-fn limit_addresses(bytes: u64) {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:")).unwrap();
-    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
-    let maximum = getrlimit(Resource::As).maximum;
-    setrlimit(Resource::As, Rlimit { current: Some(kib * 1024 + bytes), maximum }).unwrap();
-}
-
-const STACK: usize = 64 << 20;
-
 #[test]
 fn a_worker_that_cannot_be_started_is_a_clear_error_and_the_others_end() {
     within(LIMIT, || {
@@ -214,7 +205,7 @@ fn a_worker_that_cannot_be_started_is_a_clear_error_and_the_others_end() {
             let started = Arc::new(AtomicUsize::new(0));
             let stopped = Arc::new(AtomicUsize::new(0));
             let (descriptors, threads) = (support::descriptors(), support::threads());
-            limit_addresses(10 * STACK as u64);
+            limit_addresses(10 * STACK);
             let mut builder = Builder::new();
             builder.worker_threads(100).thread_stack_size(STACK);
             let (start, stop) = (started.clone(), stopped.clone());
@@ -249,7 +240,7 @@ fn a_blocking_thread_that_cannot_be_started_cancels_the_closure_and_the_runtime_
             let runtime = builder.worker_threads(1).thread_stack_size(STACK).build().unwrap();
             let drops = Drops::new();
             let handle = {
-                limit_addresses(STACK as u64 / 2);
+                limit_addresses(STACK / 2);
                 let tracked = drops.tracked();
                 runtime.spawn_blocking(move || tracked.touch())
             };
@@ -259,7 +250,7 @@ fn a_blocking_thread_that_cannot_be_started_cancels_the_closure_and_the_runtime_
             assert_eq!(runtime.handle().metrics().blocking_threads(), 0);
             assert_eq!(runtime.block_on(runtime.spawn(async { 6 })).unwrap(), 6);
             // Room again: the pool has not given up.
-            limit_addresses(10 * STACK as u64);
+            unlimit_addresses();
             assert_eq!(runtime.block_on(runtime.spawn_blocking(|| 7)).unwrap(), 7);
         });
         expect_success(&output);
@@ -274,7 +265,7 @@ fn closures_that_get_too_few_threads_run_on_those_that_there_are() {
         let output = Child::new().run(|| {
             let mut builder = Builder::new();
             let runtime = builder.worker_threads(1).thread_stack_size(STACK).build().unwrap();
-            limit_addresses(3 * STACK as u64 + STACK as u64 / 2);
+            limit_addresses(3 * STACK + STACK / 2);
             let count = Arc::new(AtomicUsize::new(0));
             let closures = (0..1000).map(|_| {
                 let count = count.clone();

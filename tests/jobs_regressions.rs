@@ -10,16 +10,16 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{self, Stdio, exit};
 use std::sync::{Arc, Barrier};
+use std::thread;
 use std::time::Duration;
-use std::{fs, thread};
 
 use futures_lite::future::{block_on, poll_once};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{
-    Child, Journal, LIMIT, apart, expect_success, memory_peak, note, socket, sockets,
-    threads_named, until, wait_for_note, watchdog,
+    Child, Journal, LIMIT, STACK, apart, expect_success, limit_addresses, memory_peak, note,
+    socket, sockets, threads_named, until, wait_for_note, watchdog,
 };
 use tenter::jobs::{Call, JobError, ProcessPool, SpawnError};
 use tenter::{Handle, Runtime};
@@ -255,14 +255,14 @@ async fn large_bodies_are_copied_where_no_thread_can_be_had() {
         apart(|| {
             let mut builder = Runtime::builder();
             // No thread fits under the limit below.
-            builder.worker_threads(2).thread_stack_size(1 << 30);
+            builder.worker_threads(2).thread_stack_size(STACK);
             builder.blocking_keep_alive(Duration::from_millis(1));
             let runtime = builder.build().expect("a runtime starts");
             runtime.block_on(async {
                 let pool = pool();
                 let worker = pool.run(id::job()).await.unwrap();
                 until(|| threads_named("tenter-blocking") == 0).await;
-                limit_memory_to_what_is_there_and(500 << 20);
+                limit_addresses(STACK / 2);
                 assert!(tenter::spawn_blocking(|| ()).await.is_err(), "there is a thread");
                 assert_eq!(pool.run(length::job(vec![1; LARGE])).await.unwrap(), LARGE);
                 assert_eq!(pool.run(ones::job(LARGE)).await.unwrap(), [1; LARGE]);
@@ -271,15 +271,6 @@ async fn large_bodies_are_copied_where_no_thread_can_be_had() {
             });
         });
     }));
-}
-
-fn limit_memory_to_what_is_there_and(bytes: u64) {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
-    let size = status.lines().find_map(|line| line.strip_prefix("VmSize:")).expect("a size");
-    let kib: u64 = size.trim().trim_end_matches(" kB").parse().expect("a number of KiB");
-    let maximum = getrlimit(Resource::As).maximum;
-    let limit = Rlimit { current: Some(kib * 1024 + bytes), maximum };
-    setrlimit(Resource::As, limit).expect("it is no more than the maximum");
 }
 
 #[tenter::test]

@@ -114,26 +114,17 @@ fn a_look_up_that_is_given_up_before_it_begins_leaves_no_task_behind() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_call_that_gets_no_thread_says_so() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    use support::{Child, expect_success};
+    use support::{Child, STACK, expect_success, limit_addresses, unlimit_addresses};
 
-    /// Bytes of addresses for a thread's stack: far more than all else that is allocated here.
-    const STACK: u64 = 256 << 20;
     let output = Child::new().run(|| {
         within(LIMIT, || {
             let mut builder = Runtime::builder();
-            builder.worker_threads(1).thread_stack_size(STACK as usize);
+            builder.worker_threads(1).thread_stack_size(STACK);
             builder.build().unwrap().block_on(async {
-                let limit = getrlimit(Resource::As);
-                let pages: u64 = {
-                    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-                    statm.split(' ').next().unwrap().parse().unwrap()
-                };
-                let current = Some(pages * rustix::param::page_size() as u64 + STACK / 2);
-                setrlimit(Resource::As, Rlimit { current, ..limit }).unwrap();
+                limit_addresses(STACK / 2);
                 let (looked_up, read) =
                     (lookup_host("localhost:80").await, tenter::fs::metadata("/").await);
-                setrlimit(Resource::As, limit).unwrap();
+                unlimit_addresses();
                 for error in [looked_up.map(drop).unwrap_err(), read.map(drop).unwrap_err()] {
                     assert_eq!(error.kind(), ErrorKind::Other);
                     assert!(error.to_string().contains("no thread"), "{error}");

@@ -8,10 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::{fs, io, thread};
 
 use futures_lite::future::poll_once;
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::Signal;
 use support::{
-    Child as Process, Gate, LIMIT, children, descriptors, expect_success, is_alive, kill,
-    process_state, runtime, threads, threads_named, until, wait_until, within,
+    Child as Process, Gate, LIMIT, STACK, children, descriptors, expect_success, is_alive, kill,
+    limit_addresses, process_state, runtime, threads, threads_named, unlimit_addresses, until,
+    wait_until, within,
 };
 use tenter::io::AsyncReadExt;
 use tenter::process::{Child, ChildStdin, Command, Stdio};
@@ -32,14 +33,6 @@ macro_rules! alone {
 /// Threads that reap.
 fn reapers() -> usize {
     threads_named("tenter-reaper")
-}
-
-/// Bytes of memory addresses that this process has.
-fn addresses() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmSize:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.expect("the status has a line with the size") * 1024
 }
 
 /// A program that runs until its input ends, in this process's hands.
@@ -282,18 +275,14 @@ fn orphans_leave_no_descriptor() {
 
 #[test]
 fn the_system_is_full_of_threads_and_still_no_zombie_stays() {
-    /// Bytes of addresses for a thread's stack: far more than all else that is allocated here.
-    const STACK: u64 = 256 << 20;
     alone!(Process::new().env("RUST_MIN_STACK", &STACK.to_string()), || {
         let runtime = runtime(1);
         runtime.block_on(async {
             let (child, stdin, id) = cat();
             let before = threads();
-            let limit = getrlimit(Resource::As);
-            let current = Some(addresses() + STACK / 2);
-            setrlimit(Resource::As, Rlimit { current, ..limit }).unwrap();
+            limit_addresses(STACK / 2);
             drop(child);
-            setrlimit(Resource::As, limit).unwrap();
+            unlimit_addresses();
             assert_eq!(threads(), before, "a thread was started all the same");
             drop(stdin);
             until(|| process_state(id) == Some('Z')).await;

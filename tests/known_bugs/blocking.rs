@@ -5,11 +5,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use futures_lite::future::block_on;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tenter::{Builder, JoinHandle, Runtime, spawn_blocking};
 
 use crate::quiet;
-use crate::support::{Child, Drops, Gate, LIMIT, Pair, expect_success, wait_until, within};
+use crate::support::{
+    Child, Drops, Gate, LIMIT, Pair, STACK, expect_success, limit_addresses, unlimit_addresses,
+    wait_until, within,
+};
 
 /// Closures that all wait until the last of them runs: each needs a thread of its own.
 fn that_meet(count: usize) -> Vec<JoinHandle<()>> {
@@ -63,15 +65,6 @@ fn a_closure_is_not_left_to_a_thread_that_was_just_given_another() {
     });
 }
 
-/// Lets this process have `bytes` more of memory addresses than it has now.
-fn limit_addresses(bytes: u64) {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
-    let current = Some(pages * rustix::param::page_size() as u64 + bytes);
-    let maximum = getrlimit(Resource::As).maximum;
-    setrlimit(Resource::As, Rlimit { current, maximum }).unwrap();
-}
-
 /// tokio #8406: a `spawn_blocking` task is silently orphaned.
 ///
 /// The system had no thread left for the pool's first job. That was forgiven as long as the pool
@@ -84,14 +77,13 @@ fn limit_addresses(bytes: u64) {
 /// `a_thread_that_cannot_be_started_strands_no_job`.
 #[test]
 fn a_closure_for_which_there_is_no_thread_is_cancelled_and_not_forgotten() {
-    const STACK: usize = 64 << 20;
     within(LIMIT, || {
         let output = Child::new().run(|| {
             within(LIMIT, || {
                 let runtime = Builder::new().worker_threads(4).thread_stack_size(STACK).build();
                 let runtime = runtime.unwrap();
                 let drops = Drops::new();
-                limit_addresses(STACK as u64 / 2);
+                limit_addresses(STACK / 2);
                 let from_inside = runtime.spawn({
                     let tracked = drops.tracked();
                     async move { spawn_blocking(move || tracked.touch()).await }
@@ -99,7 +91,7 @@ fn a_closure_for_which_there_is_no_thread_is_cancelled_and_not_forgotten() {
                 let error = runtime.block_on(from_inside).unwrap().expect_err("there is no thread");
                 assert!(error.is_cancelled());
                 assert_eq!(drops.count(), 1);
-                limit_addresses(10 * STACK as u64);
+                unlimit_addresses();
                 assert_eq!(runtime.block_on(runtime.spawn_blocking(|| 1)).unwrap(), 1);
             });
         });

@@ -25,8 +25,9 @@ pub(crate) use child::{Child, Running, expect_success};
 pub(crate) use gate::{Gate, Pair};
 pub(crate) use journal::{Journal, has_note, note, wait_for_note};
 pub(crate) use process::{
-    children, descriptors, eventfds, is_alive, is_stopped, kill, memory_peak, process_state,
-    socket, sockets, threads, threads_named, until, wait_until,
+    STACK, children, descriptors, eventfds, is_alive, is_stopped, kill, limit_addresses,
+    memory_peak, process_state, socket, sockets, threads, threads_named, unlimit_addresses, until,
+    wait_until,
 };
 pub(crate) use tracked::{Drops, Tracked};
 

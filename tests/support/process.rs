@@ -5,7 +5,13 @@ use std::os::fd::{BorrowedFd, RawFd};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+
+/// Bytes of memory addresses for the stacks of threads of which one is to find no room.
+///
+/// Half of it is room for all else, as much as that is: for each thread that starts, glibc's malloc
+/// maps 128 MiB and gives half of it back, when it likes.
+pub(crate) const STACK: usize = 2 << 30;
 
 /// Open descriptors of this process, but for those by which it looks at itself: at the list of
 /// them, and at a thread, which the monitor does where a poll takes long.
@@ -127,10 +133,30 @@ pub(crate) fn kill(process: u32, signal: Signal) {
     let _ = kill_process(process.expect("processes have positive ids"), signal);
 }
 
+/// Lets this process have `bytes` more of memory addresses than it has now.
+pub(crate) fn limit_addresses(bytes: usize) {
+    set_limit_of_addresses(Some((bytes_of_memory("VmSize:") + bytes) as u64));
+}
+
+/// Takes back [`limit_addresses`].
+pub(crate) fn unlimit_addresses() {
+    set_limit_of_addresses(getrlimit(Resource::As).maximum);
+}
+
+fn set_limit_of_addresses(current: Option<u64>) {
+    let limit = Rlimit { current, ..getrlimit(Resource::As) };
+    setrlimit(Resource::As, limit).expect("it is no more than the maximum");
+}
+
 /// The most bytes of memory that this process ever had resident.
 pub(crate) fn memory_peak() -> usize {
+    bytes_of_memory("VmHWM:")
+}
+
+/// What the status of this process says about its memory.
+fn bytes_of_memory(name: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = peak.and_then(|peak| peak.split_whitespace().next()?.parse::<usize>().ok());
-    kilobytes.expect("the status has a line with the peak") * 1024
+    let value = status.lines().find_map(|line| line.strip_prefix(name));
+    let kilobytes = value.and_then(|value| value.split_whitespace().next()?.parse::<usize>().ok());
+    kilobytes.expect("a number of kilobytes") * 1024
 }
