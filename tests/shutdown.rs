@@ -690,6 +690,83 @@ fn a_future_that_blocks_in_its_drop_is_waited_for() {
     });
 }
 
+/// What a task returns; it takes its time as it is dropped.
+struct Returned<F: Fn()> {
+    is_dropping: Gate,
+    dawdle: F,
+    _tracked: Tracked,
+}
+
+impl<F: Fn()> Drop for Returned<F> {
+    fn drop(&mut self) {
+        self.is_dropping.open();
+        (self.dawdle)();
+    }
+}
+
+/// Calls `end` as a thread in `block_on` drops what a task returned, which takes as long as
+/// `dawdle` does.
+fn with_output_dropped_in_block_on(
+    dawdle: impl Fn() + Clone + Send + 'static,
+    end: impl Fn(Runtime, &Drops),
+) {
+    // Ends: few of these tasks are stolen.
+    loop {
+        let (runtime, drops) = (unwatched(1), Drops::new());
+        let (is_dropping, is_over) = (Gate::new(), Gate::new());
+        let guest = thread::spawn({
+            let (handle, is_over) = (runtime.handle().clone(), is_over.clone());
+            let (is_dropping, dawdle) = (is_dropping.clone(), dawdle.clone());
+            let returned = Returned { is_dropping, dawdle, _tracked: drops.tracked() };
+            move || {
+                handle.block_on(async {
+                    spawn(async { returned }).detach();
+                    is_over.pass().await;
+                });
+            }
+        });
+        let id = guest.thread().id();
+        is_dropping.wait();
+        end(runtime, &drops);
+        is_over.open();
+        guest.join().unwrap();
+        support::wait_until(|| drops.count() == 1);
+        if drops.only().thread == id {
+            break;
+        }
+    }
+}
+
+#[test]
+fn what_a_task_returned_in_block_on_is_dropped_before_the_shutdown_returns() {
+    within(LIMIT, || {
+        for _ in 0..20 {
+            let dawdle = || (0..1000).for_each(|_| thread::yield_now());
+            with_output_dropped_in_block_on(dawdle, |runtime, drops| {
+                drop(runtime);
+                assert_eq!(drops.count(), 1);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_shutdown_reports_what_is_still_being_dropped_in_block_on() {
+    within(LIMIT, || {
+        let gate = Gate::new();
+        let dawdle = {
+            let gate = gate.clone();
+            move || gate.wait()
+        };
+        with_output_dropped_in_block_on(dawdle, |runtime, drops| {
+            let report = runtime.shutdown(Duration::from_millis(1));
+            assert!(!report.is_clean() && report.running().is_empty(), "{report}");
+            assert_eq!((report.threads(), drops.count()), (1, 0), "{report}");
+            gate.open();
+        });
+    });
+}
+
 #[test]
 fn a_closure_that_spawns_while_the_runtime_ends_is_told_so() {
     within(LIMIT, || {

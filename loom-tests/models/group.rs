@@ -8,10 +8,9 @@ use std::task::{Poll, Waker};
 
 use loom::thread::spawn as thread;
 
-use super::support::{Bench, Tracked, block_on, poll_with};
+use super::support::{Bench, Noted, Tracked, block_on, poll_with};
 use crate::harness::model;
 use crate::lifecycle::AbortHandle;
-use crate::primitive::cell::UnsafeCell;
 use crate::primitive::{Arc, contain};
 use crate::task::group::child::{Child, Ticket};
 use crate::task::group::error::GroupError;
@@ -93,37 +92,12 @@ fn wait<T>(group: &Group, body: Result<T, u32>) -> Result<T, GroupError<u32>> {
     block_on(scope::run(group, ready(body)))
 }
 
-/// Notes, in a way that loom checks, that a future was dropped.
-#[derive(Clone)]
-struct Noted(Arc<UnsafeCell<bool>>);
-
-impl Noted {
-    fn new() -> Self {
-        Self(Arc::new(UnsafeCell::new(false)))
-    }
-
-    /// A future that stays until it is dropped.
-    fn stays(&self) -> impl Future<Output = Result<(), u32>> + use<> {
-        struct OnDrop(Noted);
-
-        impl Drop for OnDrop {
-            fn drop(&mut self) {
-                // SAFETY: loom checks that nobody else is here.
-                self.0.0.with_mut(|dropped| unsafe { *dropped = true });
-            }
-        }
-
-        let on_drop = OnDrop(self.clone());
-        async move {
-            let _on_drop = on_drop;
-            pending().await
-        }
-    }
-
-    #[track_caller]
-    fn check(&self) {
-        // SAFETY: loom checks that nobody else is here.
-        assert!(self.0.with(|dropped| unsafe { *dropped }), "the group has left a future behind");
+/// A future that stays until it is dropped.
+fn stays(noted: &Noted) -> impl Future<Output = Result<(), u32>> + use<> {
+    let on_drop = noted.on_drop();
+    async move {
+        let _on_drop = on_drop;
+        pending().await
     }
 }
 
@@ -167,7 +141,7 @@ model! {
     /// G1.
     fn a_group_that_returns_has_left_no_future() {
         let (bench, group, noted) = (Bench::new(), group(), Noted::new());
-        let task = spawn(&bench, &group, noted.stays());
+        let task = spawn(&bench, &group, stays(&noted));
         let runner = Arc::clone(&bench);
         let worker = thread(move || {
             task.abort();
@@ -210,7 +184,7 @@ model! {
     /// G3: the body is dropped too.
     fn a_failure_cancels_the_others_and_the_body() {
         let (bench, group, noted) = (Bench::new(), group(), Noted::new());
-        spawn(&bench, &group, noted.stays());
+        spawn(&bench, &group, stays(&noted));
         bench.drain();
         spawn(&bench, &group, ready(Err(1)));
         let runner = Arc::clone(&bench);
@@ -229,7 +203,7 @@ model! {
         let (bench, group, noted) = (Bench::new(), group(), Noted::new());
         let other = Arc::clone(&group);
         let canceller = thread(move || other.ledger.cancel());
-        spawn(&bench, &group, noted.stays());
+        spawn(&bench, &group, stays(&noted));
         canceller.join().unwrap();
         bench.drain();
         noted.check();
@@ -298,7 +272,7 @@ model! {
     /// The panic goes on when the tasks have ended.
     fn a_panic_of_the_body_waits_for_the_tasks() {
         let (bench, group, noted) = (Bench::new(), group(), Noted::new());
-        spawn(&bench, &group, noted.stays());
+        spawn(&bench, &group, stays(&noted));
         bench.drain();
         let body = async { resume_unwind(Box::new("the body")) };
         let mut future = Box::pin(scope::run::<(), _, _>(&group, body));
@@ -323,7 +297,7 @@ model! {
         let (own, grandchild) = (Arc::clone(&bench), noted.clone());
         let child = spawn(&bench, &outer, async move {
             let inner = group();
-            spawn(&own, &inner, grandchild.stays());
+            spawn(&own, &inner, stays(&grandchild));
             drop((own, grandchild));
             scope::run(&inner, ready(Ok(()))).await.map_err(|_| 1)
         });

@@ -4,10 +4,9 @@ use std::task::Poll;
 
 use loom::thread::spawn;
 
-use super::support::{Bench, Parked, Parker, Tracked, block_on, poll_once, poll_with};
+use super::support::{Bench, Noted, Parked, Parker, Tracked, block_on, poll_once, poll_with};
 use crate::harness::model;
 use crate::primitive::Arc;
-use crate::primitive::cell::UnsafeCell;
 
 model! {
     fn a_handle_awaited_as_the_task_completes_gets_the_output() {
@@ -57,26 +56,14 @@ model! {
     catches "join: a dropped handle takes the waker that it shares"
 }
 
-/// Notes, in a way that loom checks, that a future was dropped.
-struct Noted(Arc<UnsafeCell<bool>>);
-
-impl Drop for Noted {
-    fn drop(&mut self) {
-        self.0.with_mut(|dropped| {
-            // SAFETY: loom checks that nobody else is here.
-            unsafe { *dropped = true }
-        });
-    }
-}
-
 model! {
     fn cancel_returns_when_the_future_is_really_dropped() {
         let bench = Bench::new();
-        let dropped = Arc::new(UnsafeCell::new(false));
-        let noted = Noted(Arc::clone(&dropped));
+        let noted = Noted::new();
+        let on_drop = noted.on_drop();
         let parked = Parked::new();
         let handle = bench.spawn(parked.until(move || {
-            let _noted = &noted;
+            let _on_drop = &on_drop;
             false
         }));
         let notified = bench.pop().unwrap();
@@ -96,8 +83,7 @@ model! {
             bench.drain();
             assert!(block_on(cancel).is_none());
         } else {
-            // SAFETY: loom checks that nobody else is here.
-            assert!(dropped.with(|dropped| unsafe { *dropped }));
+            noted.check();
             worker.join().unwrap();
         }
         drop(parked.take_waker_if_any());

@@ -8,7 +8,7 @@ use std::task::Poll;
 use loom::thread::{self, spawn};
 
 pub(super) use super::runtime::{Runtime, Signal, spawn_on};
-use super::support::{Gate, Tracked, block_on};
+use super::support::{Gate, Noted, NotesDrop, Tracked, block_on};
 use crate::driver::{Direction, Registration};
 use crate::harness::model;
 use crate::primitive::Arc;
@@ -148,6 +148,44 @@ model! {
         closer.join().unwrap();
     }
     catches "shutdown: who runs the last task tells nobody"
+}
+
+/// What a task returns: whoever waits at the gate does so until it is dropped.
+struct Returned {
+    gate: Arc<Gate>,
+    _on_drop: NotesDrop,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        self.gate.open();
+    }
+}
+
+model! {
+    /// Who ends a runtime, and finds no task left and no guest that runs any, finds dropped what
+    /// the tasks returned.
+    fn what_a_guest_drops_is_dropped_when_no_guest_is_left() {
+        let runtime = Runtime::start(0, 1);
+        let (gate, noted) = (Gate::new(), Noted::new());
+        let returned = Returned { gate: Arc::clone(&gate), _on_drop: noted.on_drop() };
+        let shared = Arc::clone(&runtime.shared);
+        let main = async move {
+            spawn_on(&shared, async { returned }).detach();
+            let closer = spawn(move || {
+                shared.close();
+                if shared.owned().is_empty() && shared.guests() == 0 {
+                    noted.check();
+                }
+            });
+            Gate::wait(&gate).await;
+            closer
+        };
+        let closer = guest::block_on(&runtime.shared, main, || ());
+        closer.join().unwrap();
+        runtime.end_quietly();
+    }
+    catches "idle: a guest that stops releases nothing"
 }
 
 model! {

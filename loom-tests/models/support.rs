@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::lifecycle::owned::Owned;
 use crate::lifecycle::{self, JoinHandle, Notified, Place, Schedule, UnobservedHook};
 use crate::primitive::Arc;
+use crate::primitive::cell::UnsafeCell;
 use crate::primitive::deque::{Injector, Steal};
 use crate::primitive::lock::{Condvar, Mutex};
 
@@ -155,6 +156,44 @@ impl Tracked {
     /// Handles to this value, this one included.
     pub(crate) fn count(&self) -> usize {
         Arc::strong_count(&self.0)
+    }
+}
+
+/// Whether a value was dropped, in a way that loom checks.
+#[derive(Clone)]
+pub(crate) struct Noted(Arc<Note>);
+
+struct Note(UnsafeCell<bool>);
+
+// SAFETY: loom checks that nobody reads what is being written.
+unsafe impl Send for Note {}
+// SAFETY: as above.
+unsafe impl Sync for Note {}
+
+/// Notes its drop.
+pub(crate) struct NotesDrop(Noted);
+
+impl Noted {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Note(UnsafeCell::new(false))))
+    }
+
+    /// The value.
+    pub(crate) fn on_drop(&self) -> NotesDrop {
+        NotesDrop(self.clone())
+    }
+
+    #[track_caller]
+    pub(crate) fn check(&self) {
+        // SAFETY: loom checks that nobody else is here.
+        assert!(self.0.0.with_mut(|dropped| unsafe { *dropped }), "it is still there");
+    }
+}
+
+impl Drop for NotesDrop {
+    fn drop(&mut self) {
+        // SAFETY: loom checks that nobody else is here.
+        self.0.0.0.with_mut(|dropped| unsafe { *dropped = true });
     }
 }
 

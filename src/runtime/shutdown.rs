@@ -4,11 +4,12 @@
 //! 2. `Shared::close`: no task binds any more, every task is aborted, the workers are woken.
 //! 3. `Pool::close`: closures that have not started are cancelled, idle threads leave.
 //! 4. `Driver::shutdown`: sources and timers wake who waits for them with an error.
-//! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left.
+//! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left; and who
+//!    ran tasks in `block_on` has dropped what the last of them left.
 //! 6. `Pool::wait`: closures that have started end by themselves, but for abandonable ones; and
 //!    who came to the pool's closed door with a closure has cancelled it.
 //!
-//! Each thread is waited for until the last destructor of its thread-locals has run.
+//! Each thread of the runtime is waited for until the last destructor of its thread-locals has run.
 //! On a thread of the runtime itself steps 5 and 6 would wait for the caller, and are left out.
 //! With a grace they end when it does. Without one they wait for as long as it takes, and after
 //! [`PATIENCE`] say for whom.
@@ -31,8 +32,9 @@
 //!   gone, was aborted before. It is dropped at its next await point and does not see the error,
 //!   unless that is what its current poll finds. A main future in `block_on` is no task: it does
 //!   see the error.
-//! - 5 ends if the tasks' polls and destructors do: see `shutdown.rs` of the scheduler. 6 ends if
-//!   the closures do that have started, and the destructors of those that are cancelled.
+//! - 5 ends if the tasks' polls and destructors do: see `shutdown.rs` of the scheduler. Who is in
+//!   `block_on` goes back to its main future when no task is left. 6 ends if the closures do that
+//!   have started, and the destructors of those that are cancelled.
 //! - Steps 1 to 4 wait for nobody's code. They call wakers and cancel closures, which may drop what
 //!   is users', on the thread that shuts down.
 //!
@@ -57,8 +59,9 @@ use super::metrics::TaskInfo;
 /// How long a shutdown without a grace waits before it says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often it looks whether a closure is gone whose destructor takes its time.
-const REFUSED_INTERVAL: Duration = Duration::from_millis(1);
+/// How often it looks for the end of a destructor, on a thread that is not the runtime's, which
+/// takes its time.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a shutdown cancelled, and what would not stop.
 ///
@@ -97,8 +100,10 @@ impl ShutdownReport {
     }
 
     /// Threads of the runtime that had not ended: those that run what is still running, and
-    /// those that are held by a destructor of a thread-local or by
+    /// those that are held by a destructor, of a thread-local or of what a task returned, or by
     /// [`on_thread_stop`](super::Builder::on_thread_stop).
+    ///
+    /// A thread in `block_on` is one of them while it runs tasks.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
@@ -168,21 +173,28 @@ fn cancelled(inner: &Inner) -> u64 {
 
 /// Threads that have not ended, but for those that nobody waits for.
 fn threads(inner: &Inner) -> usize {
-    inner.threads.running() + inner.pool.counts().waited_for
+    inner.threads.running() + inner.shared.guests() + inner.pool.counts().waited_for
 }
 
 /// Steps 5 and 6. `false` if `deadline` passes first.
 fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
-    inner.threads.wait(deadline) && inner.pool.wait(deadline) && wait_for_refused(inner, deadline)
+    // Each task leaves the list, of which the workers know that it is empty, before its output is
+    // dropped. Ends: without tasks a guest goes back to its main future.
+    let no_guest = || inner.shared.guests() == 0;
+    // A closure that was accepted before step 1 and finds the pool closed is cancelled by who
+    // brought it. Ends: that thread is between two steps of `blocking::spawn`.
+    let none_refused = || inner.closures.owned().is_empty();
+    inner.threads.wait(deadline)
+        && wait_until(no_guest, deadline)
+        && inner.pool.wait(deadline)
+        && wait_until(none_refused, deadline)
 }
 
-/// Waits until every closure has ended that was accepted before step 1 and found the pool closed:
-/// the thread that spawned it cancels it.
-fn wait_for_refused(inner: &Inner, deadline: Option<Instant>) -> bool {
-    // Ends: that thread is between two steps of `blocking::spawn` and sleeps nowhere in there,
-    // unless what the closure has captured does as it is dropped.
+/// Waits for what another thread is about to do, and sleeps nowhere before it does, unless in a
+/// destructor. `false` if `deadline` passes first.
+fn wait_until(condition: impl Fn() -> bool, deadline: Option<Instant>) -> bool {
     for round in 0_u32.. {
-        if inner.closures.owned().is_empty() {
+        if condition() {
             break;
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -190,7 +202,7 @@ fn wait_for_refused(inner: &Inner, deadline: Option<Instant>) -> bool {
         }
         match round {
             0..100 => thread::yield_now(),
-            _ => thread::sleep(REFUSED_INTERVAL),
+            _ => thread::sleep(LOOK_INTERVAL),
         }
     }
     true
@@ -209,7 +221,7 @@ fn wait_patiently(inner: &Inner) {
         let threads = threads(inner);
         super::report(format_args!(
             "a runtime that ends waits for {threads} of its threads: for a destructor of a \
-             thread-local, or for `on_thread_stop`"
+             thread-local or of what a task returned, or for `on_thread_stop`"
         ));
     }
     wait(inner, None);

@@ -294,8 +294,14 @@ impl Idle {
 
     /// A guest goes back to its main future, or to sleep. It must hand on if there is work.
     pub(super) fn stop_guest(&self) {
-        // ORDERING: Relaxed: the fence below orders it before the look that follows.
-        let before = self.counts.guests.fetch_sub(1, Ordering::Relaxed);
+        // ORDERING: Release. Pairs with Acquire in `guests`: who finds nobody there finds what the
+        // tasks left dropped. The fence below orders it before the look that follows.
+        let order = if seeded::is("idle: a guest that stops releases nothing") {
+            Ordering::Relaxed
+        } else {
+            Ordering::Release
+        };
+        let before = self.counts.guests.fetch_sub(1, order);
         assert!(before > 0, "S7: a guest stops that was not counted");
         // LIVENESS (S7): a push that read the guest as running woke nobody. Its fence came
         // before this one, so the look that follows finds it; or after, and it read one less.
@@ -304,6 +310,12 @@ impl Idle {
             // ORDERING: SeqCst. Partner: the fence in `Idle::order_push`.
             fence(Ordering::SeqCst);
         }
+    }
+
+    /// Guests that run tasks, or drop what one left.
+    pub(super) fn guests(&self) -> usize {
+        // ORDERING: Acquire. Pairs with Release in `stop_guest`.
+        self.counts.guests.load(Ordering::Acquire)
     }
 
     /// A guest that may run tasks is stuck, and stands for nobody until [`Idle::excuse_ends`]. The
