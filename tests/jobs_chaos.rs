@@ -7,7 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use futures_lite::future::block_on;
 use rustix::process::Signal;
 use support::{Journal, apart, is_alive, kill, note, until, watchdog};
 use tenter::Runtime;
-use tenter::jobs::{Builder, JobError, PoolMetrics, ProcessPool};
+use tenter::jobs::{Builder, JobError, PoolMetrics, ProcessPool, Run};
 
 /// Beyond what the longest of these takes on a busy machine.
 const LONG: Duration = Duration::from_secs(240);
@@ -60,12 +60,12 @@ fn reverses(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// Notes that it runs, takes some time, and returns its number.
+/// Takes some time, and then does what [`notes`] does.
 #[tenter::job]
-fn works(journal: &str, number: u32, spins: u32) -> u32 {
+fn works(journal: &str, number: u32, spins: u32) -> (u32, u32) {
     note(journal, &number.to_string());
     (0..spins).for_each(|_| std::hint::spin_loop());
-    number
+    (number, process::id())
 }
 
 #[tenter::job]
@@ -96,24 +96,46 @@ fn assert_adds_up(metrics: &PoolMetrics) {
     assert_eq!(metrics.submitted(), ended, "{metrics:?}");
 }
 
-/// A thread that kills a random worker of the pool now and then, until it is told to stop.
+/// The worker that returned something last, if it was not asked for yet.
+///
+/// It is up: a worker that is killed again and again before it is up is another matter.
+#[derive(Clone, Default)]
+struct Latest(Arc<AtomicU32>);
+
+impl Latest {
+    /// Runs a job that returns its worker.
+    async fn run(self, run: Run<(u32, u32)>) -> Result<u32, JobError> {
+        let (number, worker) = run.await?;
+        self.0.store(worker, Ordering::Relaxed);
+        Ok(number)
+    }
+
+    fn killer(&self, seed: u64, pause: Duration) -> Killer {
+        let latest = Arc::clone(&self.0);
+        let take = move || Some(latest.swap(0, Ordering::Relaxed)).filter(|worker| *worker != 0);
+        Killer::start(seed, pause, move |_| take())
+    }
+}
+
+/// A thread that kills a worker of the pool now and then, until it is told to stop.
 struct Killer {
     stop: Arc<AtomicBool>,
     thread: thread::JoinHandle<u64>,
 }
 
 impl Killer {
-    fn start(pool: &ProcessPool, seed: u64, pause: Duration) -> Self {
-        let (pool, stop) = (pool.clone(), Arc::new(AtomicBool::new(false)));
+    fn start(
+        seed: u64,
+        pause: Duration,
+        mut victim: impl FnMut(&mut Random) -> Option<u32> + Send + 'static,
+    ) -> Self {
+        let stop = Arc::<AtomicBool>::default();
         let told = stop.clone();
         let thread = thread::spawn(move || {
             let (mut random, mut kills) = (Random(seed), 0);
             while !told.load(Ordering::Relaxed) {
-                let (metrics, workers) = (pool.metrics(), pool.workers());
-                // A worker that is killed again and again before it is up is another matter.
-                let are_up = metrics.idle() + metrics.running() >= metrics.workers();
-                if are_up && !workers.is_empty() {
-                    kill(workers[random.below(workers.len() as u64) as usize], Signal::KILL);
+                if let Some(worker) = victim(&mut random) {
+                    kill(worker, Signal::KILL);
                     kills += 1;
                 }
                 thread::sleep(pause * random.below(3) as u32 / 2);
@@ -133,12 +155,13 @@ impl Killer {
 async fn ten_thousand_jobs_with_random_kills_each_end_once() {
     let _watchdog = watchdog(LONG);
     let (pool, journal) = (builder(3).build().unwrap(), Journal::new());
-    let killer = Killer::start(&pool, 7, Duration::from_millis(10));
+    let latest = Latest::default();
+    let killer = latest.killer(7, Duration::from_millis(10));
     let mut random = Random(11);
     let runs: Vec<_> = (0..JOBS)
         .map(|number| {
             let call = works::job(journal.path(), number, random.below(20_000) as u32);
-            tenter::spawn(pool.run(call))
+            tenter::spawn(latest.clone().run(pool.run(call)))
         })
         .collect();
     let (mut completed, mut died) = (Vec::new(), Vec::new());
@@ -172,12 +195,13 @@ async fn idempotent_jobs_outlive_the_kills_and_run_no_more_often_than_they_may()
     let _watchdog = watchdog(LONG);
     const RETRIES: u32 = 3;
     let (pool, journal) = (builder(3).send_ahead(2).build().unwrap(), Journal::new());
-    let killer = Killer::start(&pool, 5, Duration::from_millis(10));
+    let latest = Latest::default();
+    let killer = latest.killer(5, Duration::from_millis(10));
     let mut random = Random(13);
     let runs: Vec<_> = (0..JOBS / 2)
         .map(|number| {
             let call = works::job(journal.path(), number, random.below(20_000) as u32);
-            tenter::spawn(pool.run(call.idempotent(RETRIES)))
+            tenter::spawn(latest.clone().run(pool.run(call.idempotent(RETRIES))))
         })
         .collect();
     let mut died = 0;
@@ -321,9 +345,11 @@ async fn recycling_and_kills_together_lose_nothing_that_does_not_die() {
     let _watchdog = watchdog(LONG);
     let pool = builder(3).max_jobs(20).send_ahead(3).build().unwrap();
     let journal = Journal::new();
-    let killer = Killer::start(&pool, 3, Duration::from_millis(20));
-    let runs: Vec<_> =
-        (0..2000).map(|n| tenter::spawn(pool.run(notes::job(journal.path(), n)))).collect();
+    let latest = Latest::default();
+    let killer = latest.killer(3, Duration::from_millis(20));
+    let runs: Vec<_> = (0..2000)
+        .map(|n| tenter::spawn(latest.clone().run(pool.run(notes::job(journal.path(), n)))))
+        .collect();
     let (mut completed, mut died) = (0, 0);
     for run in runs {
         match run.await.unwrap() {
@@ -344,7 +370,11 @@ async fn anything_at_once_from_anywhere_ends() {
         let mut builder = builder(3);
         let pool = builder.max_queued(50).max_jobs(50).send_ahead(seed as usize % 3).build();
         let pool = pool.unwrap();
-        let killer = Killer::start(&pool, seed, Duration::from_millis(30));
+        let victims = pool.clone();
+        let killer = Killer::start(seed, Duration::from_millis(30), move |random| {
+            let workers = victims.workers();
+            workers.get(random.below(workers.len().max(1) as u64) as usize).copied()
+        });
         let tasks = (0..30).map(|n| {
             let pool = pool.clone();
             tenter::spawn(async move { acts(&pool, &mut Random(seed * 100 + n)).await })
