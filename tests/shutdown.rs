@@ -690,34 +690,27 @@ fn a_future_that_blocks_in_its_drop_is_waited_for() {
     });
 }
 
-/// What a task returns; it takes its time as it is dropped.
-struct Returned<F: Fn()> {
-    is_dropping: Gate,
-    dawdle: F,
+/// What a task returns; as it is dropped it is held.
+struct Returned {
+    held: Pair,
     _tracked: Tracked,
 }
 
-impl<F: Fn()> Drop for Returned<F> {
+impl Drop for Returned {
     fn drop(&mut self) {
-        self.is_dropping.open();
-        (self.dawdle)();
+        self.held.hold();
     }
 }
 
-/// Calls `end` as a thread in `block_on` drops what a task returned, which takes as long as
-/// `dawdle` does.
-fn with_output_dropped_in_block_on(
-    dawdle: impl Fn() + Clone + Send + 'static,
-    end: impl Fn(Runtime, &Drops),
-) {
+/// Calls `end` as a thread in `block_on` drops what a task returned, and is held there.
+fn while_an_output_is_dropped_in_block_on(end: impl Fn(Runtime, &Pair, &Drops)) {
     // Ends: few of these tasks are stolen.
     loop {
-        let (runtime, drops) = (unwatched(1), Drops::new());
-        let (is_dropping, is_over) = (Gate::new(), Gate::new());
+        let (runtime, held, drops) = (unwatched(1), Pair::new(), Drops::new());
+        let is_over = Gate::new();
         let guest = thread::spawn({
+            let returned = Returned { held: held.clone(), _tracked: drops.tracked() };
             let (handle, is_over) = (runtime.handle().clone(), is_over.clone());
-            let (is_dropping, dawdle) = (is_dropping.clone(), dawdle.clone());
-            let returned = Returned { is_dropping, dawdle, _tracked: drops.tracked() };
             move || {
                 handle.block_on(async {
                     spawn(async { returned }).detach();
@@ -726,8 +719,8 @@ fn with_output_dropped_in_block_on(
             }
         });
         let id = guest.thread().id();
-        is_dropping.wait();
-        end(runtime, &drops);
+        held.arrived.wait();
+        end(runtime, &held, &drops);
         is_over.open();
         guest.join().unwrap();
         support::wait_until(|| drops.count() == 1);
@@ -741,10 +734,17 @@ fn with_output_dropped_in_block_on(
 fn what_a_task_returned_in_block_on_is_dropped_before_the_shutdown_returns() {
     within(LIMIT, || {
         for _ in 0..20 {
-            let dawdle = || (0..1000).for_each(|_| thread::yield_now());
-            with_output_dropped_in_block_on(dawdle, |runtime, drops| {
+            while_an_output_is_dropped_in_block_on(|runtime, held, drops| {
+                let (handle, released) = (runtime.handle().clone(), held.released.clone());
+                let release = thread::spawn(move || {
+                    // The shutdown has begun once it refuses.
+                    support::wait_until(|| handle.spawn(async {}).state() == TaskState::Cancelled);
+                    (0..1000).for_each(|_| thread::yield_now());
+                    released.open();
+                });
                 drop(runtime);
                 assert_eq!(drops.count(), 1);
+                release.join().unwrap();
             });
         }
     });
@@ -753,16 +753,12 @@ fn what_a_task_returned_in_block_on_is_dropped_before_the_shutdown_returns() {
 #[test]
 fn a_shutdown_reports_what_is_still_being_dropped_in_block_on() {
     within(LIMIT, || {
-        let gate = Gate::new();
-        let dawdle = {
-            let gate = gate.clone();
-            move || gate.wait()
-        };
-        with_output_dropped_in_block_on(dawdle, |runtime, drops| {
-            let report = runtime.shutdown(Duration::from_millis(1));
+        while_an_output_is_dropped_in_block_on(|runtime, held, drops| {
+            // On most machines the workers have left by then, and only this is reported.
+            let report = runtime.shutdown(Duration::from_millis(200));
             assert!(!report.is_clean() && report.running().is_empty(), "{report}");
-            assert_eq!((report.threads(), drops.count()), (1, 0), "{report}");
-            gate.open();
+            assert!(report.threads() > 0 && drops.count() == 0, "{report}");
+            held.released.open();
         });
     });
 }
@@ -875,6 +871,46 @@ fn a_runtime_in_a_thread_local_can_be_dropped_with_its_thread() {
             thread.join().unwrap();
             assert!(futures_lite::future::block_on(queued).unwrap_err().is_cancelled());
             assert_eq!((futures.count(), closures.count()), (1, 1));
+        }
+    });
+}
+
+#[test]
+fn a_runtime_can_be_dropped_by_its_own_task_in_a_thread_that_ends() {
+    struct AtEnd(Option<Runtime>);
+    impl Drop for AtEnd {
+        fn drop(&mut self) {
+            let runtime = self.0.take().unwrap();
+            let (handle, dropped) = (runtime.handle().clone(), Gate::new());
+            let (spawner, is_dropped) = (handle.clone(), dropped.clone());
+            // The runtime is dropped first.
+            let returned = (runtime, OpensAtDrop(dropped));
+            handle.block_on(async move {
+                spawner.spawn(async { returned }).detach();
+                is_dropped.pass().await;
+            });
+        }
+    }
+    struct OpensAtDrop(Gate);
+    impl Drop for OpensAtDrop {
+        fn drop(&mut self) {
+            self.0.open();
+        }
+    }
+    thread_local! {
+        static AT_END: RefCell<Option<AtEnd>> = const { RefCell::new(None) };
+    }
+    within(LIMIT, || {
+        for first_enters in [true, false] {
+            let thread = thread::spawn(move || {
+                if first_enters {
+                    // The runtime's own thread-locals are then older, and dropped later.
+                    unwatched(1).block_on(async {});
+                }
+                AT_END.set(Some(AtEnd(Some(unwatched(1)))));
+                unwatched(1).block_on(async {});
+            });
+            thread.join().unwrap();
         }
     });
 }

@@ -78,8 +78,9 @@ pub use spawn::{block_in_place, run, spawn, spawn_blocking, yield_now};
 ///
 /// Dropping it cancels every task, drops its future on a thread of the runtime, joins the
 /// workers, and waits for the blocking closures that have started. Those that have not are
-/// cancelled. After a second of waiting it says, once, which tasks and closures it waits for, with
-/// names and spawn places, where it would report a failure; [`Runtime::shutdown`] waits for as
+/// cancelled. What detached tasks returned is dropped by then, also by a thread in `block_on`. After
+/// a second of waiting it says, once, which tasks and closures it waits for, with names and spawn
+/// places, or how many threads, where it would report a failure; [`Runtime::shutdown`] waits for as
 /// long as it is told. Dropped on one of its own threads, it does all of this but the waiting.
 ///
 /// # Examples

@@ -5,7 +5,7 @@
 //! 3. `Pool::close`: closures that have not started are cancelled, idle threads leave.
 //! 4. `Driver::shutdown`: sources and timers wake who waits for them with an error.
 //! 5. `Threads::wait`: the workers drop what was aborted, and leave when nothing is left; and who
-//!    ran tasks in `block_on` has dropped what the last of them left.
+//!    ran tasks in `block_on` has dropped what they returned.
 //! 6. `Pool::wait`: closures that have started end by themselves, but for abandonable ones; and
 //!    who came to the pool's closed door with a closure has cancelled it.
 //!
@@ -59,8 +59,8 @@ use super::metrics::TaskInfo;
 /// How long a shutdown without a grace waits before it says what it waits for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often it looks for the end of a destructor, on a thread that is not the runtime's, which
-/// takes its time.
+/// How often it looks whether a thread that is not the runtime's is through with a destructor, a
+/// hook or a waker, which may take its time.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What a shutdown cancelled, and what would not stop.
@@ -100,10 +100,10 @@ impl ShutdownReport {
     }
 
     /// Threads of the runtime that had not ended: those that run what is still running, and
-    /// those that are held by a destructor, of a thread-local or of what a task returned, or by
+    /// those that are held by a destructor, a waker, or a hook such as
     /// [`on_thread_stop`](super::Builder::on_thread_stop).
     ///
-    /// A thread in `block_on` is one of them while it runs tasks.
+    /// A thread in `block_on` is one of them while it runs a task, or drops what one returned.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads
@@ -178,9 +178,10 @@ fn threads(inner: &Inner) -> usize {
 
 /// Steps 5 and 6. `false` if `deadline` passes first.
 fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
-    // Each task leaves the list, of which the workers know that it is empty, before its output is
-    // dropped. Ends: without tasks a guest goes back to its main future.
-    let no_guest = || inner.shared.guests() == 0;
+    // A task leaves the list before its output is dropped; the workers leave when that is empty.
+    // Ends: without tasks a guest goes back to its main future. This thread may be one itself, with
+    // nothing left to say so (`is_own_thread`), in the destructor of a thread-local.
+    let no_guest = || inner.shared.other_guests() == 0;
     // A closure that was accepted before step 1 and finds the pool closed is cancelled by who
     // brought it. Ends: that thread is between two steps of `blocking::spawn`.
     let none_refused = || inner.closures.owned().is_empty();
@@ -190,8 +191,8 @@ fn wait(inner: &Inner, deadline: Option<Instant>) -> bool {
         && wait_until(none_refused, deadline)
 }
 
-/// Waits for what another thread is about to do, and sleeps nowhere before it does, unless in a
-/// destructor. `false` if `deadline` passes first.
+/// Waits for what another thread is about to do, which runs nothing before but destructors, hooks
+/// and wakers. `false` if `deadline` passes first.
 fn wait_until(condition: impl Fn() -> bool, deadline: Option<Instant>) -> bool {
     for round in 0_u32.. {
         if condition() {
@@ -220,8 +221,9 @@ fn wait_patiently(inner: &Inner) {
     if running.is_empty() {
         let threads = threads(inner);
         super::report(format_args!(
-            "a runtime that ends waits for {threads} of its threads: for a destructor of a \
-             thread-local or of what a task returned, or for `on_thread_stop`"
+            "a runtime that ends waits for {threads} of its threads: for a destructor, of a \
+             thread-local or of what a task returned, for a waker, or for a hook such as \
+             `on_thread_stop`"
         ));
     }
     wait(inner, None);

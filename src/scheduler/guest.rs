@@ -39,6 +39,21 @@ pub(crate) fn block_on<F: Future, G>(
     }
 }
 
+impl Shared {
+    /// Threads in `block_on` that run tasks, or drop what one returned.
+    pub(crate) fn guests(&self) -> usize {
+        self.idle.guests()
+    }
+
+    /// [`Shared::guests`] without the current thread.
+    pub(crate) fn other_guests(&self) -> usize {
+        let is_one = context::with_worker_of(self, |worker| {
+            worker.is_some_and(|worker| worker.is_guest() && worker.is_running())
+        });
+        self.guests().saturating_sub(usize::from(is_one))
+    }
+}
+
 /// A guest's worker, given back whatever happens to the main future.
 struct Guest<G> {
     worker: Option<Worker>,

@@ -25,8 +25,8 @@
 //!
 //! Of two `SeqCst` fences one is before the other. What the first one's thread wrote before it, the
 //! second one's reads behind it, or something newer; and what it writes behind it is newer. That
-//! orders all that is said here. The numbers themselves are read and written Relaxed, with one
-//! exception, for the sake of batches.
+//! orders all that is said here. The numbers themselves are read and written Relaxed, with two
+//! exceptions: for the sake of batches, and for who waits for the last guest.
 //!
 //! Let all be at rest: who is awake is in a task, perhaps for ever, and no wake is under way.
 //! Suppose that W sleeps, by its last b1 to b4, and that a task is queued, which P pushed.
@@ -288,7 +288,8 @@ impl Idle {
     /// A guest begins to run tasks: one sleeper less is woken for the others.
     pub(super) fn start_guest(&self) {
         // ORDERING: Relaxed. Who reads it too late wakes one worker too many; who reads it and
-        // wakes nobody relies on S7, which is about the end.
+        // wakes nobody relies on S7, which is about the end. Who looks for guests in the end has
+        // found the list of tasks empty: it was counted before its task was taken off, by a lock.
         self.counts.guests.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -312,7 +313,7 @@ impl Idle {
         }
     }
 
-    /// Guests that run tasks, or drop what one left.
+    /// Guests that run tasks, or drop what one returned.
     pub(super) fn guests(&self) -> usize {
         // ORDERING: Acquire. Pairs with Release in `stop_guest`.
         self.counts.guests.load(Ordering::Acquire)

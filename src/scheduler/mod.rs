@@ -427,11 +427,6 @@ impl Shared {
         self.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Threads in `block_on` that run tasks, or drop what one left.
-    pub(crate) fn guests(&self) -> usize {
-        self.idle.guests()
-    }
-
     /// Tasks in the inject queue, in the local queues and in the slots.
     pub(crate) fn queued(&self) -> usize {
         let local = |remote: &Remote| remote.stealer.len() + usize::from(!remote.slot.is_empty());

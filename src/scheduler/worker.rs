@@ -467,6 +467,12 @@ impl Worker {
         &self.shared.remotes[self.core.index]
     }
 
+    /// Whether this thread is in a task's poll, or in what follows it.
+    pub(super) fn is_running(&self) -> bool {
+        // ORDERING: Relaxed: this thread's own.
+        self.remote().running.load(Ordering::Relaxed) != 0
+    }
+
     /// What this thread does next is no task's poll.
     pub(super) fn runs_no_task(&self) {
         // ORDERING: Relaxed: a sample for the monitor.

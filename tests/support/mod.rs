@@ -27,7 +27,7 @@ pub(crate) use journal::{Journal, has_note, note, wait_for_note};
 pub(crate) use process::{
     STACK, children, descriptors, eventfds, is_alive, is_stopped, kill, limit_addresses,
     memory_peak, process_state, socket, sockets, threads, threads_named, unlimit_addresses, until,
-    wait_until,
+    wait_until, write_program,
 };
 pub(crate) use tracked::{Drops, Tracked};
 
@@ -79,6 +79,20 @@ pub(crate) fn runtime(workers: usize) -> Runtime {
     let runtime = Runtime::builder().worker_threads(workers).build().expect("a runtime starts");
     watch(runtime.handle());
     runtime
+}
+
+/// A runtime whose only worker begins once the gate is open.
+///
+/// Until then nothing runs. That would not be so of a worker that a task holds: the monitor finds it
+/// stuck, and relieves it.
+pub(crate) fn runtime_that_begins_later() -> (Runtime, Gate) {
+    let gate = Gate::new();
+    let begins = gate.clone();
+    let mut builder = Runtime::builder();
+    builder.worker_threads(1).on_thread_start(move || begins.wait());
+    let runtime = builder.build().expect("a runtime starts");
+    watch(runtime.handle());
+    (runtime, gate)
 }
 
 /// Whether every task of the runtime waits for something.

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -9,9 +11,10 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 
 /// Bytes of memory addresses for the stacks of threads of which one is to find no room.
 ///
-/// Half of it is room for all else, as much as that is: for each thread that starts, glibc's malloc
-/// maps 128 MiB and gives half of it back, when it likes.
-pub(crate) const STACK: usize = 2 << 30;
+/// Half of it is room for what a few threads map meanwhile, as they start: glibc's malloc takes
+/// 128 MiB for each, and gives half of it back. It is no more than the system gives to a machine
+/// with little memory at once.
+pub(crate) const STACK: usize = 1 << 30;
 
 /// Open descriptors of this process, but for those by which it looks at itself: at the list of
 /// them, and at a thread, which the monitor does where a poll takes long.
@@ -93,6 +96,17 @@ fn state_and_parent(stat: &str) -> Option<(char, u32)> {
     // The name, in parentheses, may have spaces and parentheses in it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Writes a file that is going to be executed.
+///
+/// By another process: what this one has open for writing a child has too, that another thread has
+/// just forked, until it executes its program; and meanwhile the file is busy (`ETXTBSY`).
+pub(crate) fn write_program(path: &Path, mode: u32, text: &str) {
+    let script = r#"printf %s "$3" > "$1" && chmod "$2" "$1""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(path).arg(format!("{mode:o}")).arg(text);
+    assert!(command.status().expect("there is a shell").success());
 }
 
 /// The numbers of this process's sockets.
