@@ -64,7 +64,17 @@ fn say(line: &str) {
 }
 
 fn runtime() -> Runtime {
-    support::runtime(2)
+    // It says nothing itself of what takes long.
+    let runtime = Runtime::builder().worker_threads(2).blocked_after(None).build().unwrap();
+    support::watch(runtime.handle());
+    runtime
+}
+
+/// Runs `main` in a runtime that writes nothing itself, nor as it ends.
+fn run(main: impl Future<Output = ()>) {
+    let runtime = runtime();
+    runtime.block_on(main);
+    runtime.shutdown_background();
 }
 
 /// One end of a socket, as an output, and the other.
@@ -79,7 +89,7 @@ fn what_is_written_is_there_when_the_write_returns() {
     let (out, err) = (folder.path("out"), folder.path("err"));
     let outputs = (File::create(&out).unwrap(), File::create(&err).unwrap());
     let started = child(outputs.0, outputs.1, || {
-        runtime().block_on(async {
+        run(async {
             let before = fs::metadata("/dev/stdout").unwrap().len();
             stdout().write_all(b"to the output\n").await.unwrap();
             assert_eq!(fs::metadata("/dev/stdout").unwrap().len(), before + 14);
@@ -130,7 +140,7 @@ fn an_output_that_was_closed_at_the_other_end_is_an_error() {
     let (output, other) = socket();
     drop(other);
     let started = child(Stdio::null(), output, || {
-        runtime().block_on(async {
+        run(async {
             let error = stderr().write(b"x").await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         });
@@ -142,7 +152,7 @@ fn an_output_that_was_closed_at_the_other_end_is_an_error() {
 fn an_output_that_is_full_is_the_error_of_the_write() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let started = child(Stdio::null(), full(), || {
-        runtime().block_on(async {
+        run(async {
             let mut errors = stderr();
             for _ in 0..3 {
                 let error = errors.write(b"x").await.unwrap_err();
@@ -161,7 +171,7 @@ fn an_output_that_somebody_made_non_blocking_is_written_to_all_the_same() {
     rustix::io::ioctl_fionbio(&same, true).unwrap();
     drop(same);
     let started = child(Stdio::null(), output, || {
-        runtime().block_on(async {
+        run(async {
             stderr().write_all(&[b'x'; 2_000_000]).await.unwrap();
         });
     });
@@ -175,7 +185,7 @@ fn an_output_that_somebody_made_non_blocking_is_written_to_all_the_same() {
 fn a_write_that_was_dropped_comes_before_the_next() {
     let (output, mut other) = socket();
     let started = child(Stdio::null(), output, || {
-        runtime().block_on(async {
+        run(async {
             let mut errors = stderr();
             for _ in 0..100 {
                 let write = pin!(errors.write(b"dropped "));

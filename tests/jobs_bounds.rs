@@ -9,7 +9,7 @@ use std::fs;
 use std::process;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
 use support::{Journal, LIMIT, apart, is_alive, note, until, wait_for_note, wait_until, watchdog};
@@ -17,6 +17,9 @@ use tenter::Runtime;
 use tenter::jobs::{Builder, JobError, ProcessPool, Run};
 
 const MIB: u64 = 1 << 20;
+
+/// How long a pool that is broken starts no worker.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[tenter::job]
 fn id() -> u32 {
@@ -78,6 +81,13 @@ async fn hold(pool: &ProcessPool, journal: &Journal) -> Run<u32> {
     let job = pool.try_run(held::job(journal.path())).expect("the queue has room");
     until(|| journal.count("arrived") > before).await;
     job
+}
+
+/// How a job fails in a pool that broke after `before`; `None` if it ran because the pause is over.
+async fn refusal(pool: &ProcessPool, before: Instant) -> Option<JobError> {
+    let ran = pool.run(id::job()).await;
+    assert!(ran.is_err() || before.elapsed() >= PAUSE, "the pool is not broken");
+    ran.err()
 }
 
 #[tenter::test]
@@ -248,24 +258,34 @@ async fn a_pool_whose_workers_keep_dying_is_broken_until_one_succeeds() {
     let _watchdog = watchdog(LIMIT);
     let pool = pool(|b| b.workers(..=1).breaker(3));
     let journal = Journal::new();
-    let jobs = [(); 3].map(|()| pool.try_run(dies::job(journal.path())).unwrap());
-    let behind = pool.try_run(id::job()).unwrap();
-    for job in jobs {
-        assert!(job.await.unwrap_err().is_died());
-    }
-    // Those in the queue fail, and those that come.
-    for error in [behind.await.unwrap_err(), pool.run(id::job()).await.unwrap_err()] {
+    // Those in the queue fail, and those that come, unless it was whole again: not each time.
+    let errors = loop {
+        let before = Instant::now();
+        let jobs = [(); 3].map(|()| pool.try_run(dies::job(journal.path())).unwrap());
+        let behind = pool.try_run(id::job()).unwrap();
+        for job in jobs {
+            assert!(job.await.unwrap_err().is_died());
+        }
+        let queued = behind.await.unwrap_err();
+        if let Some(next) = refusal(&pool, before).await {
+            break [queued, next];
+        }
+    };
+    for error in errors {
         let JobError::Broken { deaths, stderr, .. } = &error else { panic!("{error:?}") };
         assert_eq!(*deaths, 3);
         assert!(stderr.contains("the disk is on fire"), "{stderr}");
         assert!(error.to_string().contains("the disk is on fire"), "{error}");
     }
     // After a while one is tried; its death breaks the pool again.
+    let mut before = Instant::now();
     while !pool.run(dies::job(journal.path())).await.unwrap_err().is_died() {
         tenter::time::sleep(Duration::from_millis(1)).await;
+        before = Instant::now();
     }
-    let error = pool.run(id::job()).await.unwrap_err();
-    assert!(matches!(error, JobError::Broken { .. }), "{error:?}");
+    if let Some(error) = refusal(&pool, before).await {
+        assert!(matches!(error, JobError::Broken { .. }), "{error:?}");
+    }
     // Its success mends it: the number of deaths starts again.
     journal.note("mended");
     while let Err(error) = pool.run(dies::job(journal.path())).await {

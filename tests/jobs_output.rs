@@ -9,7 +9,7 @@ use std::io::{Read, Write, stderr, stdout};
 use std::process::{self, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{
     Child, Journal, LIMIT, apart, expect_success, memory_peak, note, until, wait_for_note, watchdog,
@@ -24,6 +24,9 @@ const MEMORY_MAX: usize = 128 << 20;
 
 /// For tests that move a gigabyte.
 const LONG: Duration = Duration::from_secs(180);
+
+/// How long a shutdown waits until what workers have printed is passed on.
+const END_WAIT: Duration = Duration::from_secs(1);
 
 /// Lines of a captured job: worker, job, stream and text.
 type Lines = Arc<Mutex<Vec<(u32, Option<u64>, OutputStream, String)>>>;
@@ -237,32 +240,51 @@ async fn what_is_passed_on_to_a_slow_reader_arrives_whole_and_waits_in_the_worke
     const BYTES: u64 = 64_000 * 1600;
     let mut child = Child::new().stderr(Stdio::piped()).start(|| {
         apart(|| {
-            runtime().block_on(async {
+            let runtime = runtime();
+            runtime.block_on(async {
                 let pool = ProcessPool::builder().workers(1).build().unwrap();
                 assert_eq!(pool.run(prints_bytes::job(BYTES, true)).await.unwrap(), BYTES);
-                // Its end is passed on before the pool is gone.
+                let start = Instant::now();
+                // Its end is passed on before the pool is gone,
                 pool.shutdown(Duration::MAX).await;
+                // unless the reader was too slow for that: then this process waits for it.
+                let journal = (start.elapsed() >= END_WAIT).then(Journal::new);
+                println!("waits for {}", journal.as_ref().map_or("nobody", Journal::path));
+                if let Some(journal) = journal {
+                    journal.has("read").await;
+                }
             });
             println!("peak {}", memory_peak());
+            // Its end, if it took long, would be told of on standard error.
+            std::mem::forget(runtime);
         });
     });
     let mut pipe = child.stderr();
+    let total = Arc::new(AtomicU64::new(0));
+    let sum = total.clone();
     let read = tenter::spawn_blocking(move || {
-        let (mut block, mut total, mut others) = (vec![0; 1 << 16], 0, Vec::new());
+        let (mut block, mut others) = (vec![0; 1 << 16], Vec::new());
         loop {
             let read = pipe.read(&mut block).unwrap();
-            total += block[..read].iter().filter(|byte| matches!(byte, b'x' | b'\n')).count();
-            let other = block[..read].iter().filter(|byte| !matches!(byte, b'x' | b'\n'));
-            others.extend(other);
+            let is_printed = |byte: &&u8| matches!(byte, b'x' | b'\n');
+            let printed = block[..read].iter().filter(is_printed).count();
+            sum.fetch_add(printed as u64, Ordering::Relaxed);
+            others.extend(block[..read].iter().filter(|byte| !is_printed(byte)));
             if read == 0 {
-                return (total as u64, others);
+                return others;
             }
             std::thread::sleep(Duration::from_micros(200));
         }
     });
+    let waits_for = child.line_of("waits for");
+    if waits_for != "nobody" {
+        until(|| total.load(Ordering::Relaxed) >= BYTES).await;
+        note(&waits_for, "read");
+    }
     let peak: usize = child.line_of("peak").parse().unwrap();
     assert!(child.wait().success());
-    let (total, others) = read.await.unwrap();
+    let others = read.await.unwrap();
+    let total = total.load(Ordering::Relaxed);
     assert_eq!(total, BYTES, "{}", String::from_utf8_lossy(&others));
     assert!(peak < MEMORY_MAX, "{peak}");
 }

@@ -44,13 +44,24 @@ fn leaves_nothing(times: usize, body: impl Fn()) {
     wait_for_threads();
     let descriptors = support::descriptors();
     let allocated = allocations::live();
-    (0..times).for_each(|_| body());
-    wait_for_threads();
-    support::wait_until(|| support::descriptors() <= descriptors);
-    let left = allocations::live() - allocated;
+    let left_of = |times| {
+        (0..times).for_each(|_| body());
+        wait_for_threads();
+        support::wait_until(|| support::descriptors() <= descriptors);
+        allocations::live() - allocated
+    };
+    let mut left = left_of(times);
+    // The collector frees nothing while a thread that looks at a queue has no core, and what is
+    // ready then goes as it is used. So look again a little later. One allocation that each time
+    // leaves is still found: what is left of them does not go, and becomes more.
+    for _ in 0..10 {
+        if left > left_max as isize {
+            left = left_of(warm_up);
+        }
+    }
     if left > left_max as isize {
         // The panic hook says nothing.
-        eprintln!("{left} allocations are left of {times} times");
+        eprintln!("{left} allocations are left of {times} times and more");
         std::process::exit(1);
     }
 }

@@ -4,8 +4,10 @@ mod support;
 
 use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream as StdStream};
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
+use rustix::event::{PollFd, PollFlags, poll};
 use socket2::{Domain, Socket, Type};
 use support::{Child, LIMIT, expect_success, runtime, sockets, within};
 use tenter::net::{TcpSocket, TcpStream};
@@ -43,14 +45,33 @@ impl BlackHole {
         listener.listen(0).unwrap();
         let addr = listener.local_addr().unwrap().as_socket().unwrap();
         let filler = StdStream::connect(addr).unwrap();
+        // It is in the backlog, a moment after it knows of the connection.
+        poll(&mut [PollFd::new(&listener, PollFlags::IN)], None).unwrap();
         BlackHole { addr, _listener: listener, _filler: filler }
     }
 }
 
-/// Whether somebody has connected to `listener`, which is left non-blocking.
+/// How long an attempt is alone.
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Connects to one of `addrs`; `None` if that took so long that the next attempt was right to begin:
+/// the thread had no core.
+async fn connect_in_time(addrs: &[SocketAddr]) -> Option<TcpStream> {
+    let began = Instant::now();
+    let stream = TcpStream::connect(addrs).await.unwrap();
+    (began.elapsed() < ATTEMPT_DELAY).then_some(stream)
+}
+
+/// Whether somebody has connected to `listener`.
 fn was_reached(listener: &TcpListener) -> bool {
     listener.set_nonblocking(true).unwrap();
     listener.accept().is_ok()
+}
+
+/// Takes a connection to `listener`: it may come a moment after the client knows of it.
+fn take(listener: &TcpListener) {
+    listener.set_nonblocking(false).unwrap();
+    listener.accept().unwrap();
 }
 
 #[test]
@@ -69,13 +90,19 @@ fn an_address_that_does_not_answer_does_not_hold_up_the_next() {
 #[test]
 fn an_address_that_answers_is_preferred_to_those_behind_it() {
     run(async {
-        let ((first, first_addr), (second, second_addr)) = (listener(), listener());
-        for _ in 0..20 {
-            let stream = TcpStream::connect([first_addr, second_addr]).await.unwrap();
-            assert_eq!(stream.peer_addr().unwrap(), first_addr);
-            assert!(was_reached(&first));
+        // Ends: once all were in time.
+        'again: loop {
+            let ((first, first_addr), (second, second_addr)) = (listener(), listener());
+            for _ in 0..20 {
+                let Some(stream) = connect_in_time(&[first_addr, second_addr]).await else {
+                    continue 'again;
+                };
+                assert_eq!(stream.peer_addr().unwrap(), first_addr);
+                take(&first);
+            }
+            assert!(!was_reached(&second));
+            break;
         }
-        assert!(!was_reached(&second));
     });
 }
 
@@ -83,11 +110,16 @@ fn an_address_that_answers_is_preferred_to_those_behind_it() {
 fn a_failure_starts_the_next_attempt_and_the_rest_is_left_alone() {
     run(async {
         let refusing = closed("127.0.0.20");
-        let ((good, good_addr), (rest, rest_addr)) = (listener(), listener());
-        let stream = TcpStream::connect([refusing, refusing, good_addr, rest_addr]).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), good_addr);
-        assert!(was_reached(&good));
-        assert!(!was_reached(&rest));
+        // Ends: once it was in time.
+        let (_good, good_addr) = loop {
+            let ((good, good_addr), (rest, rest_addr)) = (listener(), listener());
+            let addrs = [refusing, refusing, good_addr, rest_addr];
+            let Some(stream) = connect_in_time(&addrs).await else { continue };
+            assert_eq!(stream.peer_addr().unwrap(), good_addr);
+            take(&good);
+            assert!(!was_reached(&rest));
+            break (good, good_addr);
+        };
         // Beside one that does not answer too: with the delay between them these would take longer
         // than the test may.
         let hole = BlackHole::new();
@@ -101,13 +133,22 @@ fn a_failure_starts_the_next_attempt_and_the_rest_is_left_alone() {
 #[test]
 fn the_next_attempt_waits_for_its_turn() {
     run(async {
-        let (hole, (second, second_addr)) = (BlackHole::new(), listener());
-        let mut connecting = Box::pin(TcpStream::connect([hole.addr, second_addr]));
-        assert!(future::poll_once(&mut connecting).await.is_none());
-        // A connection on one's own machine is there as soon as it is begun.
-        assert!(!was_reached(&second));
+        // Ends: once this thread was not kept from its core until the second was due.
+        let (connecting, _hole, (second, second_addr)) = loop {
+            let (hole, (second, second_addr)) = (BlackHole::new(), listener());
+            let began = Instant::now();
+            let mut connecting = Box::pin(TcpStream::connect([hole.addr, second_addr]));
+            let polled = future::poll_once(&mut connecting).await;
+            // A connection on one's own machine is there as soon as it is begun.
+            let is_early = was_reached(&second);
+            if began.elapsed() < ATTEMPT_DELAY {
+                assert!(polled.is_none());
+                assert!(!is_early);
+                break (connecting, hole, (second, second_addr));
+            }
+        };
         assert_eq!(connecting.await.unwrap().peer_addr().unwrap(), second_addr);
-        assert!(was_reached(&second));
+        take(&second);
     });
 }
 

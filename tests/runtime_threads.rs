@@ -10,10 +10,17 @@ use std::time::Duration;
 use support::{Child, LIMIT, expect_success, within};
 use tenter::Builder;
 
+/// How often threads have begun and ended, reliefs not counted.
 #[derive(Clone, Default)]
 struct Counts {
     started: Arc<AtomicUsize>,
     stopped: Arc<AtomicUsize>,
+}
+
+/// Whether this thread stands in for a worker that is kept waiting; on a busy machine the system may
+/// do that to any, at any time.
+fn is_relief() -> bool {
+    thread::current().name().is_some_and(|name| name.contains("-relief-"))
 }
 
 impl Counts {
@@ -24,10 +31,10 @@ impl Counts {
     fn count(&self, builder: &mut Builder) {
         let (started, stopped) = (self.started.clone(), self.stopped.clone());
         builder.on_thread_start(move || {
-            started.fetch_add(1, Ordering::SeqCst);
+            started.fetch_add(usize::from(!is_relief()), Ordering::SeqCst);
         });
         builder.on_thread_stop(move || {
-            stopped.fetch_add(1, Ordering::SeqCst);
+            stopped.fetch_add(usize::from(!is_relief()), Ordering::SeqCst);
         });
     }
 }
@@ -100,11 +107,15 @@ fn the_callbacks_may_use_the_runtime() {
         builder.worker_threads(2);
         builder.on_thread_start(move || {
             let task = tenter::spawn(async {});
-            at_start.lock().unwrap().push(task.id());
+            if !is_relief() {
+                at_start.lock().unwrap().push(task.id());
+            }
         });
         builder.on_thread_stop(move || {
             let task = tenter::spawn(async {});
-            at_stop.lock().unwrap().push(task.id());
+            if !is_relief() {
+                at_stop.lock().unwrap().push(task.id());
+            }
         });
         let runtime = builder.build().unwrap();
         support::wait_until(|| ids.lock().unwrap().len() == 2);
@@ -139,7 +150,9 @@ fn a_runtime_has_as_many_threads_as_it_says_and_a_monitor() {
                 builder.worker_threads(workers).thread_name("counted");
                 let runtime = builder.build().unwrap();
                 assert_eq!(runtime.handle().metrics().workers(), workers);
-                assert_eq!(support::threads(), before + workers + 1);
+                assert!(support::threads() > before + workers);
+                // No more than these stay: a relief of a worker that had to wait leaves.
+                support::wait_until(|| support::threads() == before + workers + 1);
                 support::wait_until(|| support::threads_named("counted") == workers + 1);
                 drop(runtime);
                 support::wait_until(|| support::threads() == before);

@@ -2,13 +2,17 @@
 
 mod support;
 
+use std::future::Future;
+use std::hint;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::{Child, Gate, LIMIT, Pair, expect_success, within};
-use tenter::task;
+use tenter::task::{self, TaskState};
 use tenter::{Builder, Runtime, spawn, time, yield_now};
 
 const WORKERS: [usize; 2] = [2, 4];
@@ -65,9 +69,10 @@ fn tasks_behind_a_blocked_one_are_run_by_the_other_workers() {
                 async move {
                     let tasks: Vec<_> = (0..1000).map(|n| spawn(async move { n })).collect();
                     held.hold();
+                    // Who is off the list is about to be finished.
+                    support::wait_until(|| tasks.iter().all(|task| task.is_finished()));
                     let mut sum = 0;
                     for task in tasks {
-                        assert!(task.is_finished());
                         sum += task.await.unwrap();
                     }
                     sum
@@ -151,7 +156,7 @@ fn reporting() -> Runtime {
     builder.worker_threads(2).blocked_after(Some(Duration::from_millis(1))).build().unwrap()
 }
 
-/// Blocks for as long as it takes to be reported, and longer.
+/// Blocks for far longer than it takes to be reported.
 fn block() {
     thread::sleep(Duration::from_millis(300));
 }
@@ -162,8 +167,15 @@ fn a_poll_that_takes_long_is_reported_once_with_name_and_place() {
         let output = Child::new().run(|| {
             let runtime = reporting();
             let _entered = runtime.enter();
-            let task = task::Builder::new().name("slow one").spawn(async { block() });
+            let held = Pair::new();
+            let holds = held.clone();
+            let task = task::Builder::new().name("slow one").spawn(async move { holds.hold() });
             eprintln!("line {}.", line!() - 1);
+            held.arrived.wait();
+            // For as long as it takes, and longer.
+            support::wait_until(|| runtime.handle().metrics().blocked_polls() == 1);
+            block();
+            held.released.open();
             support::wait_until(|| task.is_finished());
         });
         expect_success(&output);
@@ -234,6 +246,20 @@ fn tasks_that_wait_and_tasks_that_yield_are_not_reported() {
     });
 }
 
+/// Computes for a while as it is woken, on the thread that wakes: a worker, in the driver.
+struct Computes(mpsc::Sender<()>);
+
+impl Wake for Computes {
+    fn wake(self: Arc<Self>) {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(1) {
+            hint::spin_loop();
+        }
+        // The test may be over.
+        let _ = self.0.send(());
+    }
+}
+
 #[test]
 fn a_worker_that_wakes_for_timers_alone_is_in_no_poll() {
     within(LIMIT, || {
@@ -249,12 +275,16 @@ fn a_worker_that_wakes_for_timers_alone_is_in_no_poll() {
                 let gate = gate.clone();
                 async move { gate.pass().await }
             });
-            support::wait_until(|| gate.waiting() == 1);
-            runtime.block_on(async {
-                for _ in 0..5000 {
-                    time::sleep(Duration::from_micros(100)).await;
+            support::wait_until(|| waiting.state() == TaskState::Suspended);
+            let _entered = runtime.enter();
+            let (told, hears) = mpsc::channel();
+            let waker = Waker::from(Arc::new(Computes(told)));
+            for _ in 0..200 {
+                let mut timer = pin!(time::sleep(Duration::from_micros(100)));
+                if timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+                    hears.recv().unwrap();
                 }
-            });
+            }
             gate.open();
             support::wait_until(|| waiting.is_finished());
         });

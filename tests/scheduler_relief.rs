@@ -341,12 +341,15 @@ fn threads_of_reliefs_run_the_callbacks_and_bear_the_name() {
         let task = runtime.spawn(async { thread::current().name().map(str::to_owned) });
         support::wait_until(|| task.is_finished());
         let name = runtime.block_on(task).unwrap();
-        assert_eq!(name.as_deref(), Some("rlf-b-relief-0"));
+        assert!(name.is_some_and(|name| name.starts_with("rlf-b-relief-")));
         gate.open();
         drop(runtime);
-        assert_eq!(started.load(Ordering::Relaxed), 2);
-        assert_eq!(stopped.load(Ordering::Relaxed), 2);
-        assert_eq!(threads_named("rlf-b"), 0);
+        // The worker and a relief, or more: the first may have been kept from its core.
+        let started = started.load(Ordering::Relaxed);
+        assert!(started >= 2, "{started} threads");
+        assert_eq!(stopped.load(Ordering::Relaxed), started);
+        // A thread that was joined is about to leave the list.
+        support::wait_until(|| threads_named("rlf-b") == 0);
     });
 }
 
@@ -463,7 +466,7 @@ fn runtimes_that_end_while_reliefs_come_and_go_leave_no_thread() {
             gate.open();
             ending.join().unwrap();
             assert!(blocked.iter().all(|task| task.is_finished()));
-            assert_eq!(threads_named("rlf-e"), 0);
+            support::wait_until(|| threads_named("rlf-e") == 0);
         }
     });
 }

@@ -16,13 +16,7 @@ use tenter::{spawn, yield_now};
 #[test]
 fn a_task_that_is_aborted_before_its_first_poll_is_never_polled() {
     within(LIMIT, || {
-        let runtime = support::runtime(1);
-        let busy = Pair::new();
-        let blocker = runtime.spawn({
-            let busy = busy.clone();
-            async move { busy.hold() }
-        });
-        busy.arrived.wait();
+        let (runtime, begins) = support::runtime_that_begins_later();
         let (drops, polled) = (Drops::new(), Arc::new(AtomicBool::new(false)));
         let handle = runtime.spawn({
             let (tracked, polled) = (drops.tracked(), polled.clone());
@@ -34,11 +28,10 @@ fn a_task_that_is_aborted_before_its_first_poll_is_never_polled() {
         handle.abort();
         assert_eq!(drops.count(), 0);
         assert!(!handle.is_finished());
-        busy.released.open();
+        begins.open();
         assert!(runtime.block_on(handle).unwrap_err().is_cancelled());
         assert!(!polled.load(Ordering::SeqCst));
         assert_eq!(drops.count(), 1);
-        runtime.block_on(blocker).unwrap();
     });
 }
 

@@ -160,12 +160,14 @@ fn a_poll_that_blocks_its_worker_is_a_warning_event_and_no_line() {
             let task = task::Builder::new().name("blocks").spawn(async move { holds.hold() });
             drop(entered);
             let event = keeps.find(|event| event.is_of(task.id()));
+            let reliefs = runtime.handle().metrics().relief_workers();
             held.released.open();
             assert_eq!((event.level, event.target.as_str()), (Some(Level::WARN), "tenter"));
             assert_eq!(event.field("task.name"), Some("blocks"));
             assert!(event.field("task.location").unwrap().contains("tracing.rs:"));
             let worker: usize = event.field("worker").unwrap().parse().unwrap();
-            assert!(worker < 2);
+            // A relief's number is higher: one is there if the system kept both workers waiting.
+            assert!(worker < 2 || reliefs > 0);
             assert!(event.field("lasted_ms").unwrap().parse::<u64>().is_ok());
         });
         assert_eq!(text, "");

@@ -121,12 +121,14 @@ fn the_error_of_a_close_is_passed_on_and_the_descriptor_is_free() {
         let folder = Folder::new();
         runtime(2).block_on(async {
             let before = descriptors();
+            let spare = std::fs::File::open("/dev/null").unwrap();
             let mut file = File::create(folder.path("file")).await.unwrap();
-            let closed = fault.calls();
             fault.only(&file).strike(1);
+            // Who opens and closes something else meanwhile gets this lower number.
+            drop(spare);
             assert_eq!(file.close().await.unwrap_err().raw_os_error(), Some(EIO));
             drop(file);
-            assert_eq!((fault.struck(), fault.calls() - closed), (1, 1));
+            assert_eq!((fault.struck(), fault.calls()), (1, 1));
             until(|| descriptors() <= before).await;
         });
     });

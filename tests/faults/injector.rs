@@ -102,8 +102,7 @@ fn give_up(error: &io::Error) -> ! {
 /// What a call is answered. Neither allocates nor takes a lock.
 fn decide(faults: &[Arc<Fault>], call: &Call) -> Verdict {
     let mut taken = None;
-    for fault in faults.iter().filter(|fault| fault.concerns(call)) {
-        fault.seen.fetch_add(1, Ordering::Relaxed);
+    for fault in faults.iter().filter(|fault| fault.counts(call)) {
         if taken.is_none() && fault.takes() {
             taken = Some(fault);
         }
@@ -151,6 +150,8 @@ pub(crate) struct Fault {
     answer: Answer,
     /// The only descriptor that it is about, or -1.
     fd: AtomicI32,
+    /// The one that `seen` is about: the thread that counts learns of another by its next call.
+    seen_fd: AtomicI32,
     /// Calls that pass before the first that is struck.
     skip: AtomicU64,
     /// Calls that are still to be struck.
@@ -208,6 +209,7 @@ impl Fault {
             when: |_| true,
             answer,
             fd: AtomicI32::new(-1),
+            seen_fd: AtomicI32::new(-1),
             skip: AtomicU64::new(0),
             left: AtomicU64::new(0),
             seen: AtomicU64::new(0),
@@ -224,7 +226,7 @@ impl Fault {
 
 /// When it does that.
 impl Fault {
-    /// From now on it is about calls whose first argument is this descriptor.
+    /// From now on it is about calls whose first argument is this descriptor, and counts anew.
     pub(crate) fn only(&self, fd: &impl AsRawFd) -> &Self {
         self.fd.store(fd.as_raw_fd(), Ordering::Relaxed);
         self
@@ -254,9 +256,14 @@ impl Fault {
         self.is_released.store(true, Ordering::Relaxed);
     }
 
-    /// Calls that were made since [`inject`], struck or not.
+    /// Calls that were made since [`inject`] or [`Fault::only`], struck or not.
     pub(crate) fn calls(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed)
+        // ORDERING: Acquire. Pairs with Release in `counts`: with the number that is about it.
+        if self.seen_fd.load(Ordering::Acquire) == self.fd.load(Ordering::Relaxed) {
+            self.seen.load(Ordering::Relaxed)
+        } else {
+            0
+        }
     }
 
     /// Calls that were struck.
@@ -264,10 +271,18 @@ impl Fault {
         self.struck.load(Ordering::Relaxed)
     }
 
-    fn concerns(&self, call: &Call) -> bool {
+    /// Counts a call that it concerns. One thread alone asks.
+    fn counts(&self, call: &Call) -> bool {
         let fd = self.fd.load(Ordering::Relaxed);
+        if self.seen_fd.load(Ordering::Relaxed) != fd {
+            self.seen.store(0, Ordering::Relaxed);
+            // ORDERING: Release. Pairs with Acquire in `calls`.
+            self.seen_fd.store(fd, Ordering::Release);
+        }
         let is_of_this = fd < 0 || fd == call.arg(0) as RawFd;
-        self.calls.contains(&call.number()) && is_of_this && (self.when)(call)
+        let concerns = self.calls.contains(&call.number()) && is_of_this && (self.when)(call);
+        self.seen.fetch_add(u64::from(concerns), Ordering::Relaxed);
+        concerns
     }
 
     /// Whether a call that it concerns is struck. One thread alone asks.

@@ -170,7 +170,7 @@ async fn a_worker_whose_wait_signals_interrupt_is_killed_and_reaped() {
                 looks.strike(20);
             };
             let runtime = runtime();
-            runtime.block_on(async {
+            let pool = runtime.block_on(async {
                 let pool = pool();
                 let worker = pool.run(id::job()).await.unwrap();
                 strike();
@@ -180,8 +180,10 @@ async fn a_worker_whose_wait_signals_interrupt_is_killed_and_reaped() {
                 // And one that the end of the runtime finds alive.
                 strike();
                 polls.strike(5);
+                pool
             });
             drop(runtime);
+            drop(pool);
             assert_eq!((waits.struck(), looks.struck(), polls.struck()), (40, 40, 5));
             assert!(children().is_empty());
         })

@@ -31,6 +31,8 @@ fn is_refused_cleanly(fault: &Fault, skip: u64, times: u64) -> io::Error {
     wait_until(|| threads() == running);
     let runtime = build().expect("the system refuses nothing");
     assert_eq!(runtime.block_on(async { tenter::spawn(async { 7 }).await.unwrap() }), 7);
+    drop(runtime);
+    wait_until(|| threads() == running);
     error
 }
 

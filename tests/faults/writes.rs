@@ -50,10 +50,11 @@ fn a_stream_that_takes_little_at_a_time_gets_every_byte_in_order() {
 fn a_pipe_that_is_full_is_waited_for_and_tried_at_most_twice_a_read() {
     scenario(|| {
         let [writes] = inject([Fault::counter(&[SYS_write])]);
-        let data = pattern(1 << 18);
         runtime(2).block_on(async {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            // A page, whose size is the machine's.
             let size = fcntl_setpipe_size(&writer, 4096).unwrap();
+            let data = pattern(64 * size);
             let mut reader = StdFile::from(reader);
             let reads = thread::spawn(move || {
                 let (mut all, mut buf, mut calls) = (Vec::new(), vec![0; size], 0);

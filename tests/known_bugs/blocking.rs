@@ -80,7 +80,7 @@ fn a_closure_for_which_there_is_no_thread_is_cancelled_and_not_forgotten() {
     within(LIMIT, || {
         let output = Child::new().run(|| {
             within(LIMIT, || {
-                let runtime = Builder::new().worker_threads(4).thread_stack_size(STACK).build();
+                let runtime = Builder::new().worker_threads(2).thread_stack_size(STACK).build();
                 let runtime = runtime.unwrap();
                 let drops = Drops::new();
                 limit_addresses(STACK / 2);
