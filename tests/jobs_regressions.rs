@@ -2,10 +2,12 @@
 //! descriptors or readers, and pools that are left alone.
 #![cfg(all(feature = "jobs", target_os = "linux"))]
 
+mod folder;
 mod support;
 
 use std::hint::spin_loop;
-use std::io::{Write, stderr};
+use std::io::{IoSlice, Write, stderr};
+use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{self, Stdio, exit};
@@ -13,15 +15,17 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
+use folder::Folder;
 use futures_lite::future::{block_on, poll_once};
 use rustix::io::Errno;
-use rustix::net::SendFlags;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use support::{
-    Child, Journal, LIMIT, STACK, apart, expect_success, limit_addresses, memory_peak, note,
-    socket, sockets, threads_named, until, wait_for_note, watchdog,
+    Child, Journal, LIMIT, STACK, apart, expect_success, is_stopped, kill, limit_addresses,
+    memory_peak, note, socket, sockets, threads_named, until, wait_for_note, watchdog,
 };
 use tenter::jobs::{Call, JobError, ProcessPool, SpawnError};
+use tenter::net::UnixListener;
 use tenter::{Handle, Runtime};
 
 /// What a parent may have in memory at most, whatever its workers send.
@@ -72,6 +76,18 @@ fn holds(journal: &str) -> u32 {
     note(journal, "held");
     wait_for_note(journal, "go");
     process::id()
+}
+
+/// Passes the worker's end of its socket on to who listens at `path`.
+#[tenter::job]
+fn passes_its_socket_on(path: &str) {
+    let listener = UnixStream::connect(path).expect("somebody listens");
+    let sockets = [socket()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&sockets)));
+    let byte = [IoSlice::new(b"x")];
+    sendmsg(&listener, &byte, &mut ancillary, SendFlags::empty()).expect("it takes it");
 }
 
 /// Writes `first` to the worker's socket and then `again`, for as long as somebody reads there.
@@ -249,12 +265,12 @@ async fn dropping_futures_that_wait_for_room_leaves_those_that_stay() {
 }
 
 #[tenter::test]
-async fn large_bodies_are_copied_where_no_thread_can_be_had() {
+async fn large_bodies_are_copied_where_no_blocking_thread_can_be_had() {
     let _watchdog = watchdog(LIMIT);
     expect_success(&Child::new().run(|| {
         apart(|| {
             let mut builder = Runtime::builder();
-            // No thread fits under the limit below.
+            // No thread of the blocking pool fits under the limit below.
             builder.worker_threads(2).thread_stack_size(STACK);
             builder.blocking_keep_alive(Duration::from_millis(1));
             let runtime = builder.build().expect("a runtime starts");
@@ -271,6 +287,32 @@ async fn large_bodies_are_copied_where_no_thread_can_be_had() {
             });
         });
     }));
+}
+
+/// As a child of this process does that another thread has just forked: until it executes its
+/// program it has all that this process has open, and the worker's end for a moment was that.
+#[tenter::test]
+async fn a_job_that_was_not_read_runs_though_somebody_holds_the_dead_workers_socket() {
+    let _watchdog = watchdog(LIMIT);
+    let folder = Folder::new();
+    let path = folder.path("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let pool = pool();
+    let worker = pool.run(id::job()).await.unwrap();
+    let passed_on = pool.run(passes_its_socket_on::job(path.to_str().unwrap()));
+    let (ran, accepted) = tenter::join!(passed_on, listener.accept());
+    ran.unwrap();
+    let (_, held) = accepted.unwrap().0.recv_with_fds(&mut [0; 8], 1).await.unwrap();
+    assert_eq!(held.len(), 1);
+    // What it has not read when it dies it never will.
+    kill(worker, Signal::STOP);
+    until(|| is_stopped(worker)).await;
+    let jobs = [(); 2].map(|()| pool.try_run(id::job()).unwrap());
+    kill(worker, Signal::KILL);
+    for job in jobs {
+        assert_ne!(job.await.unwrap(), worker);
+    }
+    assert_eq!((pool.metrics().deaths(), pool.metrics().retried()), (1, 0));
 }
 
 #[tenter::test]

@@ -159,6 +159,7 @@ mod run;
 mod slab;
 #[forbid(unsafe_code)]
 mod stream;
+mod unread;
 mod worker;
 
 pub use builder::{Builder, IntoWorkers};

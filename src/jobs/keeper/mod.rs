@@ -34,6 +34,7 @@ use super::pool::Processes;
 use super::process::{self, Process};
 use super::registry;
 use super::request::Request;
+use super::unread::has_unread;
 
 use clock::Clock;
 use frames::{Copying, Lost};
@@ -354,7 +355,11 @@ impl Worker {
             let spare = decoder.spare();
             let result = recv(self.socket.get_ref(), &mut *spare, RecvFlags::DONTWAIT);
             if result == Err(rustix::io::Errno::AGAIN) {
-                // Somebody else has its end open.
+                // Somebody else has its end open: a child that another thread of this process has
+                // just forked, until it executes its program.
+                if has_unread(self.socket.get_ref()).unwrap_or(false) {
+                    self.end = Some(End::Unread);
+                }
                 return;
             }
             left = left.saturating_sub(*result.as_ref().map_or(&0, |(_, len)| len));
