@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use futures_lite::future::block_on;
 use rustix::process::Signal;
-use support::{Journal, apart, is_alive, kill, note, until, watchdog};
+use support::{Journal, apart, children, is_alive, kill, note, until, watchdog};
 use tenter::Runtime;
 use tenter::jobs::{Builder, JobError, PoolMetrics, ProcessPool, Run};
 
@@ -318,8 +318,10 @@ async fn recycles(builder: &mut Builder) -> BTreeMap<u32, u32> {
     assert!(metrics.recycled() as usize >= workers.len().saturating_sub(3), "{metrics:?}");
     let current = pool.workers();
     until(|| {
-        let mut old = workers.keys().filter(|worker| !current.contains(worker));
-        !old.any(|worker| is_alive(*worker) && !pool.workers().contains(worker))
+        // Of this process's children: a number may be another process's by now.
+        let children = children();
+        let mut old = children.iter().filter(|child| workers.contains_key(child));
+        !old.any(|old| is_alive(*old) && !current.contains(old) && !pool.workers().contains(old))
     })
     .await;
     workers
