@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::{Gate, LIMIT, for_each_worker_count, within};
+use support::{Gate, LIMIT, for_each_worker_count, is_relief, within};
 use tenter::runtime::RuntimeMetrics;
 use tenter::task::TaskState;
 use tenter::{Handle, spawn, yield_now};
@@ -119,7 +119,7 @@ fn what_a_task_spawns_and_has_not_run_yet_is_counted_as_queued() {
             let opens = relieved.clone();
             let mut builder = tenter::Builder::new();
             let runtime = builder.worker_threads(1).on_thread_start(move || {
-                if thread::current().name().is_some_and(|name| name.contains("-relief-")) {
+                if is_relief() {
                     opens.open();
                 }
             });

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use support::{Child, LIMIT, expect_success, within};
+use support::{Child, LIMIT, expect_success, is_relief, within};
 use tenter::Builder;
 
 /// How often threads have begun and ended, reliefs not counted.
@@ -15,12 +15,6 @@ use tenter::Builder;
 struct Counts {
     started: Arc<AtomicUsize>,
     stopped: Arc<AtomicUsize>,
-}
-
-/// Whether this thread stands in for a worker that is kept waiting; on a busy machine the system may
-/// do that to any, at any time.
-fn is_relief() -> bool {
-    thread::current().name().is_some_and(|name| name.contains("-relief-"))
 }
 
 impl Counts {

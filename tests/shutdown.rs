@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use support::{Child, Drops, Gate, LIMIT, Pair, Tracked, expect_success, within};
+use support::{Child, Drops, Gate, Holds, LIMIT, Pair, Tracked, expect_success, within};
 use tenter::task::{self, TaskState};
 use tenter::{Builder, Handle, JoinHandle, Runtime, spawn, spawn_blocking, yield_now};
 
@@ -663,19 +663,12 @@ fn tasks_that_own_each_others_handles_are_all_dropped() {
 
 #[test]
 fn a_future_that_blocks_in_its_drop_is_waited_for() {
-    struct Blocks(Pair, Tracked);
-    impl Drop for Blocks {
-        fn drop(&mut self) {
-            self.0.hold();
-            self.1.touch();
-        }
-    }
     within(LIMIT, || {
         for_each_worker_count(|runtime| {
             let (held, drops) = (Pair::new(), Drops::new());
-            let blocks = Blocks(held.clone(), drops.tracked());
+            let holds = Holds(held.clone(), drops.tracked());
             let task = runtime.spawn(async move {
-                let _blocks = blocks;
+                let _holds = holds;
                 pending::<()>().await;
             });
             support::wait_until(|| task.state() == TaskState::Suspended);
@@ -690,18 +683,6 @@ fn a_future_that_blocks_in_its_drop_is_waited_for() {
     });
 }
 
-/// What a task returns; as it is dropped it is held.
-struct Returned {
-    held: Pair,
-    _tracked: Tracked,
-}
-
-impl Drop for Returned {
-    fn drop(&mut self) {
-        self.held.hold();
-    }
-}
-
 /// Calls `end` as a thread in `block_on` drops what a task returned, and is held there.
 fn while_an_output_is_dropped_in_block_on(end: impl Fn(Runtime, &Pair, &Drops)) {
     // Ends: few of these tasks are stolen.
@@ -709,7 +690,7 @@ fn while_an_output_is_dropped_in_block_on(end: impl Fn(Runtime, &Pair, &Drops)) 
         let (runtime, held, drops) = (unwatched(1), Pair::new(), Drops::new());
         let is_over = Gate::new();
         let guest = thread::spawn({
-            let returned = Returned { held: held.clone(), _tracked: drops.tracked() };
+            let returned = Holds(held.clone(), drops.tracked());
             let (handle, is_over) = (runtime.handle().clone(), is_over.clone());
             move || {
                 handle.block_on(async {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use support::{Child, Drops, Gate, Journal, LIMIT, Pair, wait_until, within};
+use support::{Child, Drops, Gate, Holds, Journal, LIMIT, Pair, wait_until, within};
 use tenter::runtime::ShutdownReport;
 use tenter::task::{self, TaskState};
 use tenter::{Builder, Handle, JoinHandle, Runtime, spawn, spawn_blocking, yield_now};
@@ -24,15 +24,6 @@ const PLENTY: Duration = Duration::from_secs(30);
 
 fn runtime(workers: usize) -> Runtime {
     Builder::new().worker_threads(workers).blocked_after(None).build().unwrap()
-}
-
-/// Blocks its thread when it is dropped.
-struct Holds(Pair);
-
-impl Drop for Holds {
-    fn drop(&mut self) {
-        self.0.hold();
-    }
 }
 
 thread_local! {
@@ -224,7 +215,7 @@ fn a_thread_that_hangs_in_a_thread_locals_destructor_does_not_outlast_the_grace(
     within(LIMIT, || {
         let runtime = runtime(1);
         let held = Pair::new();
-        let holds = Holds(held.clone());
+        let holds = Holds(held.clone(), ());
         let task = runtime.spawn(async move { LOCAL.set(Some(holds)) });
         wait_until(|| task.is_finished());
         let report = runtime.shutdown(GRACE);
@@ -244,7 +235,7 @@ fn a_blocking_thread_that_hangs_in_a_destructor_does_not_outlast_the_grace() {
         let both: [Pair; 2] = Default::default();
         let (started, go) = (Arc::new(AtomicUsize::new(0)), Gate::new());
         let closures = both.clone().map(|held| {
-            let (started, go, holds) = (started.clone(), go.clone(), Holds(held));
+            let (started, go, holds) = (started.clone(), go.clone(), Holds(held, ()));
             runtime.spawn_blocking(move || {
                 LOCAL.set(Some(holds));
                 started.fetch_add(1, Ordering::SeqCst);
@@ -270,7 +261,7 @@ fn a_drop_waits_for_the_destructors_of_thread_locals() {
         for (workers, in_closure) in [(1, false), (2, false), (4, false), (1, true)] {
             let runtime = runtime(workers);
             let (held, ended) = (Pair::new(), Arc::new(AtomicBool::new(false)));
-            let holds = Holds(held.clone());
+            let holds = Holds(held.clone(), ());
             let task = if in_closure {
                 runtime.spawn_blocking(move || LOCAL.set(Some(holds)))
             } else {
@@ -403,7 +394,7 @@ fn a_runtime_that_waits_for_a_destructor_says_that_it_waits_for_a_thread() {
         let text = listening(|| {
             let runtime = runtime(1);
             let held = Pair::new();
-            let holds = Holds(held.clone());
+            let holds = Holds(held.clone(), ());
             let task = runtime.spawn(async move { LOCAL.set(Some(holds)) });
             wait_until(|| task.is_finished());
             let release = thread::spawn(move || {

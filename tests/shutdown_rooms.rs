@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use support::{Child as Program, Drops, Gate, LIMIT, Pair, expect_success, wait_until, within};
+use support::{
+    Child as Program, Drops, Gate, Holds, LIMIT, Pair, expect_success, wait_until, within,
+};
 use tenter::io::AsyncReadExt;
 use tenter::process::{Child, Command};
 use tenter::task::{GroupError, TaskState, task_group};
@@ -129,15 +131,6 @@ fn the_children_of_a_group_have_ended_when_the_shutdown_has() {
 
 #[test]
 fn a_child_of_a_group_that_was_dropped_is_waited_for() {
-    /// Blocks its thread when it is dropped.
-    struct Holds(Pair, #[allow(dead_code)] support::Tracked);
-
-    impl Drop for Holds {
-        fn drop(&mut self) {
-            self.0.hold();
-        }
-    }
-
     within(LIMIT, || {
         for workers in [1, 2, 4] {
             let runtime = runtime(workers);

@@ -12,7 +12,7 @@ use tenter::time::{sleep, timeout, timeout_at};
 use tenter::{Builder, TaskGroup, shield, spawn, task_group, yield_now};
 
 use crate::quiet;
-use crate::support::{Gate, LIMIT, Pair, apart, wait_until, within};
+use crate::support::{Gate, Holds, LIMIT, Pair, apart, wait_until, within};
 
 /// Far enough that it does not come.
 const FAR: Duration = Duration::from_secs(3600);
@@ -175,18 +175,10 @@ async fn fail_at(gate: Gate, in_group: Group) -> Result<(), Group> {
 /// Here who drops a group's future, a timeout or anybody else, has no need of its consent.
 #[test]
 fn a_timeout_around_a_group_that_is_cancelled_is_still_one() {
-    struct Slow(Pair);
-
-    impl Drop for Slow {
-        fn drop(&mut self) {
-            self.0.hold();
-        }
-    }
-
     within(LIMIT, || {
         let runtime = quiet(2);
         let cleans_up = Pair::new();
-        let slow = Slow(cleans_up.clone());
+        let slow = Holds(cleans_up.clone(), ());
         let group = task_group(async move |group: &TaskGroup<()>| {
             let polled = Gate::new();
             let task = {

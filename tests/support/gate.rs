@@ -96,3 +96,13 @@ impl Pair {
         self.released.wait();
     }
 }
+
+/// Is held as it is dropped, before what it was given is dropped.
+#[derive(Debug)]
+pub(crate) struct Holds<T = ()>(pub(crate) Pair, pub(crate) T);
+
+impl<T> Drop for Holds<T> {
+    fn drop(&mut self) {
+        self.0.hold();
+    }
+}

@@ -22,7 +22,7 @@ use std::time::Duration;
 use tenter::{Handle, Runtime};
 
 pub(crate) use child::{Child, Running, expect_success};
-pub(crate) use gate::{Gate, Pair};
+pub(crate) use gate::{Gate, Holds, Pair};
 pub(crate) use journal::{Journal, has_note, note, wait_for_note};
 pub(crate) use process::{
     STACK, children, descriptors, eventfds, is_alive, is_stopped, kill, limit_addresses,
@@ -93,6 +93,12 @@ pub(crate) fn runtime_that_begins_later() -> (Runtime, Gate) {
     let runtime = builder.build().expect("a runtime starts");
     watch(runtime.handle());
     (runtime, gate)
+}
+
+/// Whether this thread stands in for a worker that is kept waiting; on a busy machine the system may
+/// do that to any, at any time.
+pub(crate) fn is_relief() -> bool {
+    thread::current().name().is_some_and(|name| name.contains("-relief-"))
 }
 
 /// Whether every task of the runtime waits for something.

@@ -28,9 +28,7 @@ pub(crate) fn descriptors() -> usize {
 /// Threads of this process.
 pub(crate) fn threads() -> usize {
     // Not by counting `/proc/self/task`: the list ends early where a thread ends meanwhile.
-    let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
-    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
-    threads.and_then(|threads| threads.trim().parse().ok()).expect("the status counts threads")
+    status("Threads:")
 }
 
 /// Threads of this process whose name begins like this; the system keeps 15 bytes of it.
@@ -149,7 +147,7 @@ pub(crate) fn kill(process: u32, signal: Signal) {
 
 /// Lets this process have `bytes` more of memory addresses than it has now.
 pub(crate) fn limit_addresses(bytes: usize) {
-    set_limit_of_addresses(Some((bytes_of_memory("VmSize:") + bytes) as u64));
+    set_limit_of_addresses(Some((status("VmSize:") * 1024 + bytes) as u64));
 }
 
 /// Takes back [`limit_addresses`].
@@ -164,13 +162,13 @@ fn set_limit_of_addresses(current: Option<u64>) {
 
 /// The most bytes of memory that this process ever had resident.
 pub(crate) fn memory_peak() -> usize {
-    bytes_of_memory("VmHWM:")
+    status("VmHWM:") * 1024
 }
 
-/// What the status of this process says about its memory.
-fn bytes_of_memory(name: &str) -> usize {
+/// A number in the status of this process; of memory it is in kilobytes.
+fn status(name: &str) -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is there");
     let value = status.lines().find_map(|line| line.strip_prefix(name));
-    let kilobytes = value.and_then(|value| value.split_whitespace().next()?.parse::<usize>().ok());
-    kilobytes.expect("a number of kilobytes") * 1024
+    let number = value.and_then(|value| value.split_whitespace().next()?.parse().ok());
+    number.expect("the status has a line with this number")
 }
